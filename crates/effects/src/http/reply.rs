@@ -1,0 +1,138 @@
+//! Reading an answer within bounds.
+
+use super::failure;
+use mandate_gate::{Claimed, EffectFailure, Reply};
+use mandate_kernel::{Digest, EffectClass, Limits, crash};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use serde_json::{Map, Value};
+
+/// Headers kept as the remote end's word. Never one that could hold a secret.
+const CLAIMS: &[&str] = &["date", "server", "x-request-id", "etag", "idempotency-replayed"];
+
+/// Longest header value kept, in characters.
+const MAX_CLAIM: usize = 200;
+
+/// Reads an answer with a success status: bounded bytes, JSON, bounded depth.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    effect: EffectClass,
+    origin: &str,
+    limits: &Limits,
+) -> Result<Reply, EffectFailure> {
+    let claimed = claimed(&response);
+    let form = check_form(response.headers());
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= limits.reply_body => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => {
+                let detail = format!("the answer of {origin} is longer than {} bytes", limits.reply_body);
+                return Err(failure::unreadable(effect, detail));
+            }
+            Ok(None) => break,
+            Err(error) => return Err(failure::unanswered(effect, failure::describe(&error, origin))),
+        }
+    }
+    crash::point("effects.after-reply");
+    let observed = Digest::of(&body);
+    let unreadable = |why: &str| failure::unreadable(effect, format!("the answer of {origin} {why}"));
+    let value = match form {
+        _ if body.is_empty() => Value::Null,
+        Err(why) => return Err(unreadable(why)),
+        Ok(()) => parse(&body, limits.depth).map_err(unreadable)?,
+    };
+    Ok(Reply { value, observed, claimed })
+}
+
+fn claimed(response: &reqwest::Response) -> Claimed {
+    let mut by_remote = Map::new();
+    by_remote.insert("status".to_owned(), response.status().as_u16().into());
+    for name in CLAIMS {
+        let text = response.headers().get(*name).and_then(|value| value.to_str().ok());
+        if let Some(text) = text {
+            by_remote.insert((*name).to_owned(), text.chars().take(MAX_CLAIM).collect::<String>().into());
+        }
+    }
+    Claimed { by_remote }
+}
+
+/// JSON by its content type, not compressed.
+fn check_form(headers: &HeaderMap) -> Result<(), &'static str> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    if text(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err("is compressed, which was not asked for");
+    }
+    let media_type = text(CONTENT_TYPE).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let is_json = media_type == "application/json"
+        || media_type.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"));
+    if is_json { Ok(()) } else { Err("is not JSON by its content type") }
+}
+
+fn parse(body: &[u8], depth: usize) -> Result<Value, &'static str> {
+    if is_deeper(body, depth) {
+        return Err("nests too deeply");
+    }
+    serde_json::from_slice(body).map_err(|_| "is not JSON")
+}
+
+/// Whether brackets outside texts nest deeper than `limit`. Looks before anything recurses.
+fn is_deeper(body: &[u8], limit: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for byte in body {
+        match (in_text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'[' | b'{') => depth += 1,
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > limit {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn depth_of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
+            Value::Object(members) => 1 + members.values().map(depth_of).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), "[\\[\\]{}\"\\\\a]{0,6}".prop_map(Value::from)];
+        leaf.prop_recursive(6, 40, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[\"\\[{a]{0,3}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_scan_agrees_with_the_parser(value in json(), limit in 0usize..8) {
+            let bytes = serde_json::to_vec(&value).unwrap();
+            prop_assert_eq!(is_deeper(&bytes, limit), depth_of(&value) > limit);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes, 64);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_recurse() {
+        assert_eq!(parse(&b"[".repeat(4 << 20), 64), Err("nests too deeply"));
+    }
+}

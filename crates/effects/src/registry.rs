@@ -1,0 +1,51 @@
+//! From a function's definition to the effect that performs it.
+
+use crate::http::{HttpEffect, Transport};
+use crate::local::{LocalEffect, LocalFunction};
+use crate::EffectsError;
+use mandate_directory::{ConnectionSpec, FunctionSpec, Target};
+use mandate_gate::Effect;
+use mandate_kernel::Limits;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that can be performed: HTTP, and the functions registered in this process.
+#[derive(Clone)]
+pub struct Effects {
+    transport: Arc<Transport>,
+    local: BTreeMap<String, LocalFunction>,
+}
+
+impl Effects {
+    /// Effects over HTTP with these limits; no local functions yet.
+    ///
+    /// # Errors
+    /// [`EffectsError::Client`].
+    pub fn new(limits: Limits) -> Result<Self, EffectsError> {
+        Ok(Self { transport: Arc::new(Transport::new(limits)?), local: BTreeMap::new() })
+    }
+
+    /// Registers a function of this process under the name that a `Function` says in `target.local`.
+    #[must_use]
+    pub fn with_local(mut self, name: impl Into<String>, function: LocalFunction) -> Self {
+        self.local.insert(name.into(), function);
+        self
+    }
+
+    /// The effect of a function at its connection. A function whose connection is not there gets an
+    /// effect that prepares nothing and says so.
+    #[must_use]
+    pub fn effect_for(&self, function: &FunctionSpec, connection: Option<&ConnectionSpec>) -> Arc<dyn Effect> {
+        match &function.target {
+            Target::Http(template) => Arc::new(HttpEffect::new(
+                function.clone(),
+                template.clone(),
+                connection.cloned(),
+                Arc::clone(&self.transport),
+            )),
+            Target::Local(name) => {
+                Arc::new(LocalEffect::new(function.clone(), name.clone(), self.local.get(name).cloned()))
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One tenant as the engine holds it: its store, vault, keys, issuer and configuration snapshot.
+
+use crate::keys::TenantKeys;
+use crate::{Catalog, EngineError, Ports};
+use mandate_issuer::Issuer;
+use mandate_journal::TenantStore;
+use mandate_kernel::{Caller, PublicKey, Signer, Tenant};
+use mandate_ledger::Role;
+use mandate_vault::TenantVault;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Notify;
+
+/// The names a tenant goes by outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Issuer of its tokens, a URL.
+    pub issuer: String,
+    /// Origin of its ledger (C2SP tlog-checkpoint).
+    pub origin: String,
+}
+
+impl Names {
+    /// The names of `tenant` below a public URL. The ledger's origin has no port or scheme, so that it
+    /// outlives a move of the server.
+    #[must_use]
+    pub fn new(public_url: &str, log_name: &str, tenant: &Tenant) -> Self {
+        let issuer = format!("{}/t/{tenant}", public_url.trim_end_matches('/'));
+        Self { origin: format!("{log_name}/t/{tenant}"), issuer }
+    }
+}
+
+/// One tenant.
+pub struct TenantContext {
+    pub(crate) tenant: Tenant,
+    pub(crate) names: Names,
+    pub(crate) store: Arc<dyn TenantStore>,
+    pub(crate) vault: TenantVault,
+    keys: RwLock<Arc<TenantKeys>>,
+    issuer: RwLock<Arc<Issuer>>,
+    catalog: RwLock<Option<Arc<Catalog>>>,
+    /// Wakes the sequencer: entries are waiting.
+    pub(crate) entries_waiting: Notify,
+    /// Wakes those who wait for a newer cosigned checkpoint.
+    pub(crate) cosigned: Notify,
+}
+
+impl TenantContext {
+    pub(crate) async fn open(ports: &Ports, names: Names, tenant: Tenant) -> Result<Self, EngineError> {
+        let store = ports.tenants.of(&Caller::system(tenant.clone(), "engine"));
+        let vault = ports.vault.tenant(tenant.clone(), Arc::clone(&store));
+        vault.ensure_tenant().await?;
+        let keys = TenantKeys::open(ports, &tenant, &names.origin, store.as_ref(), &vault).await?;
+        let issuer = new_issuer(ports, &names, Arc::clone(&keys.token))?;
+        Ok(Self {
+            tenant,
+            names,
+            store,
+            vault,
+            keys: RwLock::new(Arc::new(keys)),
+            issuer: RwLock::new(Arc::new(issuer)),
+            catalog: RwLock::new(None),
+            entries_waiting: Notify::new(),
+            cosigned: Notify::new(),
+        })
+    }
+
+    /// The tenant's name.
+    #[must_use]
+    pub const fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The names it goes by.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Its vault.
+    #[must_use]
+    pub const fn vault(&self) -> &TenantVault {
+        &self.vault
+    }
+
+    /// The newest public key of a role.
+    #[must_use]
+    pub fn public_key(&self, role: Role) -> PublicKey {
+        self.keys().public(role)
+    }
+
+    pub(crate) fn keys(&self) -> Arc<TenantKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn issuer(&self) -> Arc<Issuer> {
+        Arc::clone(&self.issuer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Every public key that signed tokens of this tenant: what receivers verify by.
+    #[must_use]
+    pub fn token_keys(&self) -> Vec<PublicKey> {
+        self.keys().token_history.clone()
+    }
+
+    /// The issuer as it was when token key `ordinal` was in use.
+    pub(crate) async fn issuer_at(&self, ports: &Ports, ordinal: u32) -> Result<Issuer, EngineError> {
+        let signer = self.vault.signing_key(Role::Token.as_str(), ordinal).await?;
+        new_issuer(ports, &self.names, signer)
+    }
+
+    /// Reads the keys again, after a rotation.
+    pub(crate) async fn reload_keys(&self, ports: &Ports) -> Result<(), EngineError> {
+        let keys = TenantKeys::open(ports, &self.tenant, &self.names.origin, self.store.as_ref(), &self.vault).await?;
+        let issuer = new_issuer(ports, &self.names, Arc::clone(&keys.token))?;
+        *self.issuer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuer);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+
+    /// The configuration as it is now.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it can't be read: nothing is allowed then.
+    pub async fn catalog(&self) -> Result<Arc<Catalog>, EngineError> {
+        let generation = self.store.generation().await?;
+        let held = self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(held) = held
+            && held.generation == generation
+        {
+            return Ok(held);
+        }
+        let fresh = Arc::new(Catalog::read(self.store.as_ref()).await?);
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+}
+
+fn new_issuer(ports: &Ports, names: &Names, token: Arc<dyn Signer>) -> Result<Issuer, EngineError> {
+    Ok(Issuer::new(names.issuer.clone(), token, Arc::clone(&ports.clock), Arc::clone(&ports.entropy))?)
+}

@@ -1,0 +1,126 @@
+//! What is to become durable with a run's next commit.
+
+use crate::EngineError;
+use mandate_journal::{
+    ChainHead, EventBody, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, NewRun, RunStatus, SealedPayload,
+    TimerChange, Transition,
+};
+use mandate_kernel::{RunId, Tenant, Timestamp};
+use mandate_ledger::{Entry, Event, EventKind, RunLink};
+use serde_json::Value;
+
+/// A transition in the making. Cloning one keeps a point to go back to when a decision has to be made
+/// again.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    tenant: Tenant,
+    run: RunId,
+    /// The journal sequence that is durable.
+    journal_seq: u64,
+    epoch: u64,
+    chain: ChainHead,
+    create: Option<NewRun>,
+    events: Vec<JournalEvent>,
+    entries: Vec<Entry>,
+    leases: Vec<LeaseChange>,
+    timers: Vec<TimerChange>,
+    payloads: Vec<SealedPayload>,
+    status: Option<RunStatus>,
+}
+
+impl Draft {
+    /// For a run whose journal stands at `journal_seq` and whose ledger chain stands at `chain`.
+    pub(crate) const fn new(tenant: Tenant, run: RunId, journal_seq: u64, epoch: u64, chain: ChainHead) -> Self {
+        Self {
+            tenant,
+            run,
+            journal_seq,
+            epoch,
+            chain,
+            create: None,
+            events: Vec::new(),
+            entries: Vec::new(),
+            leases: Vec::new(),
+            timers: Vec::new(),
+            payloads: Vec::new(),
+            status: None,
+        }
+    }
+
+    pub(crate) fn create(&mut self, new: NewRun) {
+        self.create = Some(new);
+    }
+
+    /// Adds a journal event.
+    pub(crate) fn event(&mut self, at: Timestamp, body: EventBody) {
+        let seq = self.journal_seq + self.events.len() as u64 + 1;
+        self.events.push(JournalEvent { v: JOURNAL_VERSION, seq, at, body });
+    }
+
+    /// Adds a ledger entry and links it to the run's previous one.
+    pub(crate) fn entry(
+        &mut self,
+        at: Timestamp,
+        kind: EventKind,
+        actor: String,
+        details: Value,
+    ) -> Result<(), EngineError> {
+        let link = RunLink { run: self.run.clone(), seq: self.chain.next, prev: self.chain.last };
+        let event = Event { time: at, tenant: self.tenant.clone(), kind, actor, run: Some(link), details };
+        let entry = event.encode()?;
+        self.chain = ChainHead { next: self.chain.next + 1, last: Some(entry.leaf_hash()) };
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    pub(crate) fn lease(&mut self, change: LeaseChange) {
+        self.leases.push(change);
+    }
+
+    pub(crate) fn timer(&mut self, change: TimerChange) {
+        self.timers.push(change);
+    }
+
+    pub(crate) fn payload(&mut self, payload: SealedPayload) {
+        self.payloads.push(payload);
+    }
+
+    pub(crate) fn status(&mut self, status: RunStatus) {
+        self.status = Some(status);
+    }
+
+    /// Whether there is anything to commit.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.entries.is_empty() && self.leases.is_empty() && self.status.is_none()
+    }
+
+    /// The transition, without admission.
+    pub(crate) fn transition(&self) -> Transition {
+        Transition {
+            tenant: self.tenant.clone(),
+            run: self.run.clone(),
+            fence: Fence { journal_seq: self.journal_seq, epoch: self.epoch, revocations: None },
+            create: self.create.clone(),
+            events: self.events.clone(),
+            entries: self.entries.clone(),
+            chain: self.chain,
+            admission: None,
+            leases: self.leases.clone(),
+            timers: self.timers.clone(),
+            payloads: self.payloads.clone(),
+            status: self.status.clone(),
+        }
+    }
+
+    /// The transition is durable: begin the next one.
+    pub(crate) fn committed(&mut self) {
+        self.journal_seq += self.events.len() as u64;
+        self.create = None;
+        self.events.clear();
+        self.entries.clear();
+        self.leases.clear();
+        self.timers.clear();
+        self.payloads.clear();
+        self.status = None;
+    }
+}

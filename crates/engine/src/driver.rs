@@ -1,0 +1,435 @@
+//! One run, driven: the machine's intents become durable steps.
+
+use crate::draft::Draft;
+use crate::header::RunHeader;
+use crate::history::{History, TimerState};
+use crate::pinned::{Pinned, Versions};
+use crate::{Catalog, Engine, EngineError, TenantContext, record};
+use mandate_flow::{Event, Intent, Labelled, Machine, Start};
+use mandate_gate::{AdmitError, StandingFacts};
+use mandate_identity::Work;
+use mandate_issuer::{Issuer, MintedEnvelope};
+use mandate_journal::{
+    CommitError, EpochKey, EventBody, LeaseChange, NewRun, Problem, RunState, RunStatus, Stored, TimerChange,
+    TimerRecord, WaitingFor,
+};
+use mandate_kernel::{Digest, Labels, RunId, Timestamp, crash};
+use mandate_ledger::EventKind;
+use mandate_vault::SubjectKey;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Why a run is taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// A process ended in the middle of it.
+    Recovery,
+    /// A timer is due.
+    Timer,
+    /// A person resolved a doubt, or stopped it.
+    Person,
+}
+
+/// How driving ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It waits; whoever wakes it loads it again.
+    Parked,
+    /// It is over.
+    Finished,
+}
+
+/// What a step came to.
+pub(crate) enum StepEnd {
+    /// The machine is told.
+    Tell(Event),
+    /// The run waits.
+    Park,
+    /// The run is over.
+    Over,
+}
+
+/// A run in memory.
+pub(crate) struct Driver {
+    pub context: Arc<TenantContext>,
+    pub run: RunId,
+    pub new: NewRun,
+    pub header: RunHeader,
+    pub pinned: Pinned,
+    pub catalog: Arc<Catalog>,
+    pub machine: Machine,
+    pub intents: VecDeque<Intent>,
+    pub history: History,
+    pub draft: Draft,
+    pub subject: SubjectKey,
+    pub standing: StandingFacts,
+    /// The run's first envelope, and the digest of the latest one.
+    pub root: MintedEnvelope,
+    pub latest_envelope: Digest,
+    /// Timers that are set in the store.
+    pub timers: BTreeSet<String>,
+    /// Told when the run's beginning is durable.
+    pub begun: Option<oneshot::Sender<Result<(), CommitError>>>,
+}
+
+impl Driver {
+    /// Loads a run from its journal and takes it over.
+    pub(crate) async fn load(
+        engine: &Engine,
+        context: Arc<TenantContext>,
+        run: &RunId,
+        wake: Wake,
+    ) -> Result<Self, EngineError> {
+        let store = Arc::clone(&context.store);
+        let epoch = store.take_over(run).await?;
+        let stored = store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
+        let header: RunHeader = serde_json::from_value(stored.new.header.clone())
+            .map_err(|e| EngineError::Inconsistent(format!("header of {run}: {e}")))?;
+        let history = History::of(store.journal(run).await?);
+        let worker = stored.new.worker.as_str();
+        let record = store
+            .resource_by_digest("Worker", worker, &stored.new.worker_version)
+            .await?
+            .ok_or_else(|| EngineError::Absent(format!("Worker {worker} in the version of {run}")))?;
+        let pinned = Pinned::load(&engine.ports, store.as_ref(), &record, Versions::Pinned(&header.functions)).await?;
+        let subject = context.vault.subject(&stored.new.initiator.subject()).await?;
+        let (started_at, input, version) =
+            history.input.clone().ok_or_else(|| EngineError::Inconsistent(format!("{run} has no beginning")))?;
+        if version != Machine::VERSION {
+            return Err(EngineError::Inconsistent(format!(
+                "{run} was begun by machine version {version}, which is not here"
+            )));
+        }
+        let value = open(&context, &subject, &input).await?;
+        let root = mint_root(
+            &stored.new,
+            run,
+            &header,
+            input.labels.clone(),
+            started_at,
+            &context.issuer_at(&engine.ports, header.token_key).await?,
+        )?;
+        let start = Start { run: run.clone(), input: Labelled { value, labels: input.labels }, started_at };
+        let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
+        let draft = Draft::new(context.tenant.clone(), run.clone(), stored.journal_seq, epoch, stored.chain);
+        let mut driver = Self {
+            catalog: context.catalog().await?,
+            latest_envelope: history.envelope.unwrap_or(root.digest),
+            timers: store.timers(run).await?.into_iter().map(|t| t.name).collect(),
+            run: run.clone(),
+            new: stored.new,
+            header,
+            pinned,
+            machine,
+            intents: intents.into(),
+            history,
+            draft,
+            subject,
+            standing: StandingFacts::default(),
+            root,
+            begun: None,
+            context,
+        };
+        driver.refresh_standing().await?;
+        driver.end_open_leases(engine).await?;
+        driver.note_wake(engine, &stored.status, wake)?;
+        Ok(driver)
+    }
+
+    /// Records that the run goes on, and why. A run that has ended is only looked at for its leases.
+    fn note_wake(&mut self, engine: &Engine, status: &RunStatus, wake: Wake) -> Result<(), EngineError> {
+        if status.state.is_terminal() {
+            return Ok(());
+        }
+        let now = engine.ports.clock.now();
+        let kind = match (wake, status.state) {
+            (Wake::Recovery, _) => EventKind::RunRecovered,
+            (Wake::Person | Wake::Timer, RunState::Waiting) => EventKind::RunResumed,
+            // Between two attempts the run was never said to wait.
+            (Wake::Person | Wake::Timer, _) => return Ok(()),
+        };
+        let was = json!({"state": status.state, "waiting_for": status.waiting_for});
+        self.draft.entry(now, kind, "system:engine".to_owned(), json!({"was": was}))?;
+        if status.state == RunState::Waiting {
+            self.draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
+        }
+        Ok(())
+    }
+
+    /// Drives the run until it ends or waits.
+    pub(crate) async fn drive(mut self, engine: &Arc<Engine>) -> Result<Ended, EngineError> {
+        let ended = self.go_on(engine).await;
+        if let Err(EngineError::Commit(error) | EngineError::Admit(AdmitError::Commit(error))) = &ended
+            && let Some(begun) = self.begun.take()
+        {
+            // Whoever asked for the start is told why there is none; they may have gone.
+            let _ = begun.send(Err(error.clone()));
+        }
+        ended
+    }
+
+    async fn go_on(&mut self, engine: &Arc<Engine>) -> Result<Ended, EngineError> {
+        if self.history.ended {
+            self.commit(engine).await?;
+            return Ok(Ended::Finished);
+        }
+        if self.is_stopped() {
+            return self.cancel(engine, &[]).await;
+        }
+        loop {
+            let Some(intent) = self.intents.pop_front() else {
+                return Err(EngineError::Inconsistent(format!("{} has nothing to do and has not ended", self.run)));
+            };
+            let event = match intent {
+                Intent::Evaluate(evaluation) => {
+                    Event::Evaluated { id: evaluation.id, result: mandate_flow::evaluate(&evaluation) }
+                }
+                Intent::Sleep { id, duration, .. } => match self.sleep(engine, id.0, duration)? {
+                    Some(at) => Event::Woke { id, at },
+                    None => return self.park(engine, WaitingFor::Timer, None).await,
+                },
+                Intent::Call { seq, path, function, arguments } => {
+                    match self.step(engine, seq, path, function, arguments).await? {
+                        StepEnd::Tell(event) => event,
+                        StepEnd::Park => return Ok(Ended::Parked),
+                        StepEnd::Over => return Ok(Ended::Finished),
+                    }
+                }
+                Intent::Complete { output } => return self.complete(engine, output).await,
+                Intent::Fault { error, .. } => {
+                    let problem = problem_of(&error);
+                    return self.end(engine, RunState::Faulted, None, None, Some(problem)).await;
+                }
+            };
+            self.intents.extend(self.machine.apply(event)?);
+        }
+    }
+
+    /// When the machine's timer fired, if it has; otherwise the run has to wait for it.
+    fn sleep(
+        &mut self,
+        engine: &Engine,
+        timer: u32,
+        span: mandate_kernel::Duration,
+    ) -> Result<Option<Timestamp>, EngineError> {
+        let now = engine.ports.clock.now();
+        let name = format!("machine:{timer}");
+        match self.history.timers.get(&timer) {
+            Some(TimerState::Woke { at }) => return Ok(Some(*at)),
+            Some(TimerState::Set { due }) if *due <= now => {
+                self.draft.event(now, EventBody::Woke { timer });
+                self.draft.timer(TimerChange::Clear(name.clone()));
+                self.timers.remove(&name);
+                return Ok(Some(now));
+            }
+            Some(TimerState::Set { due }) => self.set_timer(name, *due),
+            None => {
+                let due = now.plus(span);
+                self.draft.event(now, EventBody::TimerSet { timer, due });
+                self.set_timer(name, due);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn set_timer(&mut self, name: String, due: Timestamp) {
+        self.draft.timer(TimerChange::Set(TimerRecord { name: name.clone(), due }));
+        self.timers.insert(name);
+    }
+
+    pub(crate) fn clear_timer(&mut self, name: &str) {
+        if self.timers.remove(name) {
+            self.draft.timer(TimerChange::Clear(name.to_owned()));
+        }
+    }
+
+    /// Makes the draft durable.
+    pub(crate) async fn commit(&mut self, engine: &Engine) -> Result<(), EngineError> {
+        if self.draft.is_empty() {
+            return Ok(());
+        }
+        crash::point("engine.before-commit");
+        self.context.store.commit(self.draft.transition()).await?;
+        crash::point("engine.after-commit");
+        self.was_committed(engine);
+        Ok(())
+    }
+
+    pub(crate) fn was_committed(&mut self, engine: &Engine) {
+        self.draft.committed();
+        self.context.entries_waiting.notify_one();
+        engine.timers_changed.notify_one();
+        if let Some(begun) = self.begun.take() {
+            // Nobody may be waiting for it any more.
+            let _ = begun.send(Ok(()));
+        }
+    }
+
+    /// The run waits.
+    pub(crate) async fn park(
+        &mut self,
+        engine: &Engine,
+        waiting: WaitingFor,
+        problem: Option<Problem>,
+    ) -> Result<Ended, EngineError> {
+        let now = engine.ports.clock.now();
+        let details = record::state(RunState::Waiting, Some(waiting), problem.as_ref());
+        self.draft.entry(now, EventKind::RunWaiting, "system:engine".to_owned(), details)?;
+        self.draft.status(RunStatus { state: RunState::Waiting, waiting_for: Some(waiting), since: now, problem });
+        self.commit(engine).await?;
+        Ok(Ended::Parked)
+    }
+
+    async fn complete(&mut self, engine: &Engine, output: Labelled) -> Result<Ended, EngineError> {
+        let now = engine.ports.clock.now();
+        let stored = self.seal(&output.value, &output.labels)?;
+        let artifact = self.sign_artifact(now, &output)?;
+        self.end(engine, RunState::Completed, Some(stored), artifact, None).await
+    }
+
+    /// The run is over.
+    pub(crate) async fn end(
+        &mut self,
+        engine: &Engine,
+        state: RunState,
+        output: Option<Stored>,
+        artifact: Option<Stored>,
+        problem: Option<Problem>,
+    ) -> Result<Ended, EngineError> {
+        let now = engine.ports.clock.now();
+        let kind = match state {
+            RunState::Completed => EventKind::RunCompleted,
+            RunState::Refused => EventKind::RunRefused,
+            RunState::Cancelled => EventKind::RunKilled,
+            _ => EventKind::RunFaulted,
+        };
+        let mut details = record::state(state, None, problem.as_ref());
+        if let (Value::Object(map), Some(output)) = (&mut details, &output) {
+            map.insert("output".to_owned(), record::commitment(output));
+        }
+        for name in std::mem::take(&mut self.timers) {
+            self.draft.timer(TimerChange::Clear(name));
+        }
+        self.draft.event(now, EventBody::Ended { output, artifact, problem: problem.clone() });
+        self.draft.entry(now, kind, "system:engine".to_owned(), details)?;
+        self.draft.status(RunStatus { state, waiting_for: None, since: now, problem });
+        self.commit(engine).await?;
+        tracing::info!(run = %self.run, tenant = %self.context.tenant, state = state.as_str(), "run ended");
+        Ok(Ended::Finished)
+    }
+
+    /// Whether somebody stopped this run.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.standing.revoked.iter().any(|key| matches!(key, EpochKey::Run(_)))
+    }
+
+    /// The run was stopped: what was on the wire is in doubt and said so, then it is over.
+    pub(crate) async fn cancel(&mut self, engine: &Engine, in_doubt: &[String]) -> Result<Ended, EngineError> {
+        let doubt = (!in_doubt.is_empty()).then(|| format!("; in doubt: {}", in_doubt.join(", ")));
+        let problem = Problem {
+            type_: "https://mandate.dev/problems/run-stopped".to_owned(),
+            title: "The run was stopped".to_owned(),
+            status: 409,
+            detail: Some(format!("a person stopped it{}", doubt.unwrap_or_default())),
+            instance: None,
+            decision: None,
+        };
+        self.end(engine, RunState::Cancelled, None, None, Some(problem)).await
+    }
+
+    /// Reads the revocation facts again, in one moment.
+    pub(crate) async fn refresh_standing(&mut self) -> Result<(), EngineError> {
+        let keys: Vec<_> = self.header.epochs.iter().map(|(key, _)| key.clone()).collect();
+        let standing = self.context.store.standing(&keys).await?;
+        let risen = self.header.epochs.iter().zip(&standing.epochs).filter(|((_, then), now)| *now > then);
+        self.standing = StandingFacts {
+            revocations: standing.revocations,
+            revoked: risen.map(|((key, _), _)| key.clone()).collect(),
+        };
+        Ok(())
+    }
+
+    /// Configuration or standing has changed: read everything a decision depends on again.
+    pub(crate) async fn refresh(&mut self) -> Result<(), EngineError> {
+        self.refresh_standing().await?;
+        self.catalog = self.context.catalog().await?;
+        let store = Arc::clone(&self.context.store);
+        self.pinned.refresh_credentials(store.as_ref()).await
+    }
+
+    /// Seals a value and keeps its payload with the next commit.
+    pub(crate) fn seal(&mut self, value: &Value, labels: &Labels) -> Result<Stored, EngineError> {
+        let (stored, payload) = self.subject.seal(value, labels)?;
+        self.draft.payload(payload);
+        Ok(stored)
+    }
+
+    pub(crate) async fn open(&self, stored: &Stored) -> Result<Value, EngineError> {
+        open(&self.context, &self.subject, stored).await
+    }
+
+    /// Ends the leases a crash left open.
+    async fn end_open_leases(&mut self, engine: &Engine) -> Result<(), EngineError> {
+        for lease in self.context.store.open_leases(&self.run).await? {
+            let end = self.context.vault.end(&lease).await?;
+            let at = engine.ports.clock.now();
+            self.draft.lease(LeaseChange::End { lease: lease.lease.clone(), at });
+            if !self.history.ended {
+                let details = json!({"lease": lease.lease, "credential": lease.credential, "why": "recovery", "revoked_at_provider": end.revoked_at_provider, "residual_until": end.residual});
+                self.draft.entry(at, EventKind::LeaseEnded, "system:vault".to_owned(), details)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn problem_of(error: &mandate_flow::WorkflowError) -> Problem {
+    Problem {
+        type_: error.type_.clone(),
+        title: error.title.clone().unwrap_or_else(|| "Workflow error".to_owned()),
+        status: error.status,
+        detail: error.detail.clone(),
+        instance: error.instance.as_ref().map(ToString::to_string),
+        decision: None,
+    }
+}
+
+pub(crate) async fn open(context: &TenantContext, subject: &SubjectKey, stored: &Stored) -> Result<Value, EngineError> {
+    let payload = context
+        .store
+        .payload(&stored.commitment)
+        .await?
+        .ok_or_else(|| EngineError::Absent(format!("payload {}", stored.commitment)))?;
+    Ok(subject.open(&payload)?)
+}
+
+/// The run's own envelope. The same facts under the same key give the same envelope, so that recovery
+/// makes it again.
+pub(crate) fn mint_root(
+    new: &NewRun,
+    run: &RunId,
+    header: &RunHeader,
+    labels: Labels,
+    at: Timestamp,
+    issuer: &Issuer,
+) -> Result<MintedEnvelope, EngineError> {
+    Ok(issuer.start(mandate_issuer::Start {
+        run: run.clone(),
+        work: Work {
+            tenant: new.initiator.tenant.clone(),
+            initiator: new.initiator.clone(),
+            purpose: new.purpose.clone(),
+            class: new.class.clone(),
+            environment: new.environment.clone(),
+            worker: new.worker.clone(),
+            worker_version: new.worker_version,
+        },
+        authority: header.authority.clone(),
+        labels,
+        policy: header.policy,
+        decision: header.decision.clone(),
+        at,
+    })?)
+}

@@ -1,0 +1,205 @@
+//! The engine: tenants, live drivers, and the tasks that keep runs moving.
+
+use crate::driver::{Driver, Ended, Wake};
+use crate::{EngineError, Names, Ports, TenantContext};
+use mandate_gate::{Gate, Live};
+use mandate_journal::{RunRecord, RunState};
+use mandate_kernel::{Duration, RunId, Tenant};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::{Notify, watch};
+
+/// How the engine is set up.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Public URL of this installation; issuers of tokens lie below it.
+    pub public_url: String,
+    /// Name of the installation's logs, without scheme or port.
+    pub log_name: String,
+    /// How long entries may wait before the sequencer integrates them.
+    pub sequence_every: Duration,
+}
+
+/// Drives runs. Cheap to clone through its `Arc`.
+pub struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) config: EngineConfig,
+    pub(crate) gate: Gate,
+    tenants: RwLock<BTreeMap<Tenant, Arc<TenantContext>>>,
+    active: Mutex<BTreeMap<RunId, watch::Sender<bool>>>,
+    /// Wakes the scheduler: a timer was set that may be the next.
+    pub(crate) timers_changed: Notify,
+    pub(crate) closing: watch::Sender<bool>,
+}
+
+impl Engine {
+    /// An engine over its ports. It owns the only gate.
+    #[must_use]
+    pub fn new(ports: Ports, config: EngineConfig) -> Arc<Self> {
+        Arc::new(Self {
+            ports,
+            config,
+            gate: Gate::new(Live::default()),
+            tenants: RwLock::default(),
+            active: Mutex::default(),
+            timers_changed: Notify::new(),
+            closing: watch::Sender::new(false),
+        })
+    }
+
+    /// Opens a tenant: its keys, and the task that sequences its ledger. Idempotent.
+    ///
+    /// # Errors
+    /// [`EngineError`], also when the witness has seen more than this store holds.
+    pub async fn open_tenant(self: &Arc<Self>, tenant: &Tenant) -> Result<Arc<TenantContext>, EngineError> {
+        if let Some(context) = self.tenant(tenant) {
+            return Ok(context);
+        }
+        let names = Names::new(&self.config.public_url, &self.config.log_name, tenant);
+        let context = Arc::new(TenantContext::open(&self.ports, names, tenant.clone()).await?);
+        self.check_not_rolled_back(&context).await?;
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), Arc::clone(&context));
+        tokio::spawn(Arc::clone(self).sequence(Arc::clone(&context)));
+        Ok(context)
+    }
+
+    /// A tenant that is open.
+    #[must_use]
+    pub fn tenant(&self, tenant: &Tenant) -> Option<Arc<TenantContext>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    }
+
+    /// Every open tenant.
+    #[must_use]
+    pub fn open_tenants(&self) -> Vec<Arc<TenantContext>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The ports.
+    #[must_use]
+    pub const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// Stops taking up work. Runs stay where their journal is.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub(crate) fn require_tenant(&self, tenant: &Tenant) -> Result<Arc<TenantContext>, EngineError> {
+        self.tenant(tenant).ok_or_else(|| EngineError::Absent(format!("tenant {tenant}")))
+    }
+
+    /// Drives a run in a task of its own. Does nothing when a driver of this process has it already.
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        run: RunId,
+        driver: impl Future<Output = Result<Driver, EngineError>> + Send + 'static,
+    ) -> bool {
+        {
+            let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+            if active.contains_key(&run) {
+                return false;
+            }
+            active.insert(run.clone(), watch::Sender::new(false));
+        }
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let ended = match driver.await {
+                Ok(driver) => driver.drive(&engine).await,
+                Err(error) => Err(error),
+            };
+            let sender = engine.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            if let Some(sender) = sender {
+                sender.send_replace(true);
+            }
+            match ended {
+                Ok(Ended::Parked { .. } | Ended::Finished) => {}
+                Err(error) if error.is_fenced() => tracing::info!(%run, "another driver has this run"),
+                Err(error) => {
+                    tracing::error!(%run, %error, "driver stopped; the run is taken up again");
+                    engine.retry_later(run);
+                }
+            }
+        });
+        true
+    }
+
+    /// A driver stopped because of its surroundings (a full disk, a locked database). The run is where
+    /// its journal is; look again after a while.
+    fn retry_later(self: &Arc<Self>, run: RunId) {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            if *engine.closing.borrow() {
+                return;
+            }
+            for context in engine.open_tenants() {
+                if let Ok(Some(record)) = context.store.run(&run).await
+                    && record.status.state == RunState::Running
+                {
+                    engine.resume(&context, &run, Wake::Recovery);
+                }
+            }
+        });
+    }
+
+    /// Takes a run up where its journal is.
+    pub(crate) fn resume(self: &Arc<Self>, context: &Arc<TenantContext>, run: &RunId, wake: Wake) -> bool {
+        let (engine, context, id) = (Arc::clone(self), Arc::clone(context), run.clone());
+        self.spawn(run.clone(), async move { Driver::load(&engine, context, &id, wake).await })
+    }
+
+    /// Resolves when no driver of this process has the run.
+    pub(crate) async fn until_idle(&self, run: &RunId) {
+        let receiver = {
+            let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+            active.get(run).map(watch::Sender::subscribe)
+        };
+        if let Some(mut receiver) = receiver {
+            // An error means the driver is gone as well.
+            let _ = receiver.wait_for(|done| *done).await;
+        }
+    }
+
+    /// The run, once it has ended or waits for something outside, or after `patience`.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it can't be read, or there is none.
+    pub async fn settled(
+        &self,
+        context: &TenantContext,
+        run: &RunId,
+        patience: Duration,
+    ) -> Result<RunRecord, EngineError> {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from(patience);
+        loop {
+            let record = context.store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
+            if record.status.state != RunState::Running || tokio::time::Instant::now() >= deadline {
+                return Ok(record);
+            }
+            let idle = async {
+                self.until_idle(run).await;
+                // A run between two attempts has no driver: look again soon.
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            };
+            let _ = tokio::time::timeout_at(deadline, idle).await;
+        }
+    }
+
+    /// Looks at everything a crash may have left: runs in the middle, leases not ended. Then starts the
+    /// timers. Call it once, after the tenants are open.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the store can't be read.
+    pub async fn recover(self: &Arc<Self>) -> Result<usize, EngineError> {
+        let unfinished = self.ports.tenants.system().unfinished().await?;
+        let mut taken = 0;
+        for (tenant, run) in unfinished {
+            let context = self.open_tenant(&tenant).await?;
+            taken += usize::from(self.resume(&context, &run, Wake::Recovery));
+        }
+        tokio::spawn(Arc::clone(self).schedule());
+        Ok(taken)
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong with the engine itself. None of it is a refusal, and none of it lets a step pass.
+
+use mandate_gate::AdmitError;
+use mandate_journal::{CommitError, StoreError};
+use mandate_kernel::{CanonicalError, EntropyError};
+
+/// Why the engine could not go on. The run stays where its journal is and can be driven again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A commit was not made.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// An allowed step was not admitted.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// The vault could not.
+    #[error(transparent)]
+    Vault(#[from] mandate_vault::VaultError),
+    /// A credential's provider could not.
+    #[error(transparent)]
+    Provider(#[from] mandate_vault::ProviderError),
+    /// A key statement does not fit the key history.
+    #[error(transparent)]
+    KeyRing(#[from] mandate_ledger::KeyRingError),
+    /// The issuer could not.
+    #[error(transparent)]
+    Issuer(#[from] mandate_issuer::IssueError),
+    /// The envelope could not be minted.
+    #[error(transparent)]
+    Envelope(#[from] mandate_identity::EnvelopeError),
+    /// A ledger entry could not be written.
+    #[error(transparent)]
+    Entry(#[from] mandate_ledger::EntryError),
+    /// Evidence could not be built.
+    #[error(transparent)]
+    Evidence(#[from] mandate_ledger::BuildError),
+    /// The machine was told something it does not expect: the journal is of another program.
+    #[error(transparent)]
+    Machine(#[from] mandate_flow::MachineError),
+    /// A value has no canonical form.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Something stored contradicts itself.
+    #[error("what is stored does not fit together: {0}")]
+    Inconsistent(String),
+    /// The thing asked for is not here.
+    #[error("{0} does not exist here")]
+    Absent(String),
+    /// The witness has seen a larger tree than this store holds, or another one: the store was rolled
+    /// back or forked.
+    #[error(
+        "the ledger of tenant {tenant} is not the one the witness has seen ({why}); restore the newest data before starting"
+    )]
+    RolledBack {
+        /// The tenant.
+        tenant: String,
+        /// What the witness said.
+        why: String,
+    },
+    /// The witness can't be asked.
+    #[error("the witness can't be reached: {0}")]
+    Witness(String),
+    /// It took longer than the caller wanted to wait.
+    #[error("{0} did not happen in time; try again")]
+    Timeout(String),
+}
+
+impl EngineError {
+    /// Whether somebody else drives the run now, so that this driver has to stop without a word.
+    #[must_use]
+    pub const fn is_fenced(&self) -> bool {
+        matches!(
+            self,
+            Self::Commit(CommitError::Fenced { .. }) | Self::Admit(AdmitError::Commit(CommitError::Fenced { .. }))
+        )
+    }
+
+    /// Whether trying again later, with nothing changed, may work.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable(_))
+                | Self::Commit(CommitError::Store(StoreError::Unavailable(_)))
+                | Self::Admit(AdmitError::Commit(CommitError::Store(StoreError::Unavailable(_))))
+                | Self::Entropy(_)
+        )
+    }
+}

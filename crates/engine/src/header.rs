@@ -1,0 +1,37 @@
+//! What a run is pinned to when it begins. Stored with the run, never changed.
+
+use mandate_identity::Authority;
+use mandate_journal::EpochKey;
+use mandate_kernel::{DecisionId, Digest, FunctionName, GroupName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The pinned facts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunHeader {
+    /// The initiator's groups at the start.
+    pub groups: BTreeSet<GroupName>,
+    /// What the run may do on the initiator's authority.
+    pub authority: Authority,
+    /// The versions of functions and connections.
+    pub functions: BTreeMap<FunctionName, FunctionPin>,
+    /// Epochs at the start; one that rose since has been revoked.
+    pub epochs: Vec<(EpochKey, u64)>,
+    /// The decision that admitted the start.
+    pub decision: DecisionId,
+    /// Digest of the policies in force at the start.
+    pub policy: Digest,
+    /// Ordinal of the token key that signed the run's envelope, so that recovery makes the same again.
+    pub token_key: u32,
+}
+
+/// The versions one function is pinned to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FunctionPin {
+    /// Digest of the function's definition.
+    pub function: Digest,
+    /// Digest of its connection.
+    pub connection: Option<Digest>,
+}

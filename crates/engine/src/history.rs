@@ -1,0 +1,106 @@
+//! What the journal already answers: the state of each step and timer of a run.
+
+use mandate_journal::{EventBody, JournalEvent, Outcome, Problem, Resolution, Stored};
+use mandate_kernel::{Attempt, Digest, EffectClass, StepSeq, Timestamp};
+use std::collections::BTreeMap;
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StepState {
+    /// Admitted, and nothing known of the outcome: the process ended in between.
+    Open {
+        attempt: Attempt,
+        effect: EffectClass,
+        /// Commitment to the frozen arguments.
+        arguments: Stored,
+    },
+    /// Failed in a passing way; to be asked again at that time.
+    Failed { attempt: Attempt, retry_at: Timestamp },
+    /// Nobody knows.
+    InDoubt { attempt: Attempt },
+    /// A person said it did not happen: it may be asked again.
+    Cleared { attempt: Attempt },
+    /// It ended.
+    Returned { at: Timestamp, outcome: Returned },
+    /// It waits for gates.
+    Gated,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Returned {
+    Value(Stored),
+    Error(Problem),
+}
+
+/// Where a timer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimerState {
+    Set { due: Timestamp },
+    Woke { at: Timestamp },
+}
+
+/// The journal, folded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    pub input: Option<(Timestamp, Stored, u32)>,
+    pub steps: BTreeMap<StepSeq, StepState>,
+    pub timers: BTreeMap<u32, TimerState>,
+    /// The envelope of the latest admitted step.
+    pub envelope: Option<Digest>,
+    pub ended: bool,
+}
+
+impl History {
+    pub(crate) fn of(events: Vec<JournalEvent>) -> Self {
+        let mut history = Self::default();
+        for event in events {
+            history.fold(event);
+        }
+        history
+    }
+
+    fn fold(&mut self, event: JournalEvent) {
+        let at = event.at;
+        match event.body {
+            EventBody::Started { input, machine } => self.input = Some((at, input, machine)),
+            EventBody::Admitted { step, attempt, effect, arguments, envelope, .. } => {
+                self.envelope = Some(envelope);
+                self.steps.insert(step, StepState::Open { attempt, effect, arguments });
+            }
+            EventBody::Returned { step, outcome, .. } => {
+                let outcome = match outcome {
+                    Outcome::Value(stored) => Returned::Value(stored),
+                    Outcome::Error(problem) => Returned::Error(problem),
+                };
+                self.steps.insert(step, StepState::Returned { at, outcome });
+            }
+            EventBody::AttemptFailed { step, attempt, retry_at, .. } => {
+                self.steps.insert(step, StepState::Failed { attempt, retry_at });
+            }
+            EventBody::InDoubt { step, attempt, .. } => {
+                self.steps.insert(step, StepState::InDoubt { attempt });
+            }
+            EventBody::Resolved { step, resolution, value, .. } => self.resolve(at, step, resolution, value),
+            EventBody::TimerSet { timer, due } => {
+                self.timers.insert(timer, TimerState::Set { due });
+            }
+            EventBody::Woke { timer } => {
+                self.timers.insert(timer, TimerState::Woke { at });
+            }
+            EventBody::Gated { step, .. } => {
+                self.steps.insert(step, StepState::Gated);
+            }
+            EventBody::Ended { .. } => self.ended = true,
+        }
+    }
+
+    fn resolve(&mut self, at: Timestamp, step: StepSeq, resolution: Resolution, value: Option<Stored>) {
+        let state = match (resolution, value, self.steps.get(&step)) {
+            (Resolution::Happened, Some(value), _) => StepState::Returned { at, outcome: Returned::Value(value) },
+            (_, _, Some(StepState::InDoubt { attempt })) => StepState::Cleared { attempt: *attempt },
+            _ => return,
+        };
+        self.steps.insert(step, state);
+    }
+}

@@ -1,0 +1,43 @@
+//! Drives runs: load → step → prepare → admit → perform → record.
+//!
+//! The engine is the only caller of effects, and it calls them with permits alone. It feeds the pure
+//! machine of `mandate-flow` from the journal and turns its intents into durable transitions. What is
+//! recorded about one step (its outcome) travels in the same commit as the decision about the next, so
+//! that ten steps are eleven commits.
+//!
+//! Replaying is the same code as running: a [`driver`] asks the run's history first whenever the
+//! machine wants something, and only what the journal does not answer is done anew.
+
+mod access;
+mod artifact;
+mod catalog;
+mod context;
+mod draft;
+mod driver;
+mod engine;
+mod error;
+mod header;
+mod history;
+mod keys;
+mod kill;
+mod passport;
+mod pinned;
+mod ports;
+mod record;
+mod resolve;
+mod scheduler;
+mod sequencer;
+mod start;
+mod step;
+
+pub use access::{Denied, Target};
+pub use catalog::Catalog;
+pub use context::{Names, TenantContext};
+pub use engine::{Engine, EngineConfig};
+pub use error::EngineError;
+pub use keys::KeyRole;
+pub use kill::Killed;
+pub use passport::Inclusion;
+pub use ports::{EffectSource, Ports, Tenants, Witness, WitnessError};
+pub use resolve::ResolveError;
+pub use start::{StartError, StartRequest, Started};

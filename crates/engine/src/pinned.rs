@@ -1,0 +1,160 @@
+//! A Worker version with everything it is pinned to, ready to run.
+
+use crate::header::FunctionPin;
+use crate::{EngineError, Ports};
+use mandate_directory::{ConnectionSpec, CredentialSpec, FunctionSpec, GrantSpec, Target, WorkerSpec, grant_name};
+use mandate_flow::Program;
+use mandate_gate::Effect;
+use mandate_journal::{ResourceRecord, TenantStore};
+use mandate_kernel::{Class, Digest, FunctionName, ResourceName};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One function of a pinned Worker.
+pub(crate) struct PinnedFunction {
+    pub spec: FunctionSpec,
+    pub pin: FunctionPin,
+    pub effect: Arc<dyn Effect>,
+    /// What its slot is bound to, and the owner's grant. Read when the run begins and again after each
+    /// change of the tenant's configuration: these are not pinned, their owners may change them at
+    /// any time.
+    pub credential: Option<BoundCredential>,
+}
+
+/// A credential bound to a function's slot.
+#[derive(Clone)]
+pub(crate) struct BoundCredential {
+    pub name: ResourceName,
+    pub spec: CredentialSpec,
+    pub version: u32,
+    pub grant: Option<(String, GrantSpec)>,
+}
+
+/// A Worker version and its functions.
+pub(crate) struct Pinned {
+    pub worker: ResourceName,
+    pub version: Digest,
+    pub spec: WorkerSpec,
+    pub program: Arc<Program>,
+    pub functions: BTreeMap<FunctionName, PinnedFunction>,
+}
+
+/// Which versions to take.
+pub(crate) enum Versions<'a> {
+    /// The current ones: a run begins.
+    Current,
+    /// These: a run goes on.
+    Pinned(&'a BTreeMap<FunctionName, FunctionPin>),
+}
+
+impl Pinned {
+    /// Loads a Worker version with its functions.
+    pub(crate) async fn load(
+        ports: &Ports,
+        store: &dyn TenantStore,
+        record: &ResourceRecord,
+        versions: Versions<'_>,
+    ) -> Result<Self, EngineError> {
+        let spec: WorkerSpec = read(record)?;
+        let worker = ResourceName::new(record.name.clone()).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+        let program = Program::from_json(spec.document.clone())
+            .map_err(|e| EngineError::Inconsistent(format!("Worker {worker} does not compile: {e}")))?;
+        let mut functions = BTreeMap::new();
+        for name in &spec.functions {
+            let resource = name.in_project(&worker.project());
+            let pin = match &versions {
+                Versions::Current => None,
+                Versions::Pinned(pins) => Some(pins.get(name).ok_or_else(|| {
+                    EngineError::Inconsistent(format!("function {name} is not among the run's pinned versions"))
+                })?),
+            };
+            let function = load_function(ports, store, name, &resource, pin).await?;
+            functions.insert(name.clone(), function);
+        }
+        let mut pinned = Self { worker, version: record.digest, spec, program: Arc::new(program), functions };
+        pinned.refresh_credentials(store).await?;
+        Ok(pinned)
+    }
+
+    /// Reads bound credentials and their grants again.
+    pub(crate) async fn refresh_credentials(&mut self, store: &dyn TenantStore) -> Result<(), EngineError> {
+        for (function, name) in &self.spec.bindings {
+            let Some(entry) = self.functions.get_mut(function) else { continue };
+            entry.credential = load_credential(store, &self.worker, function, name).await?;
+        }
+        Ok(())
+    }
+
+    /// The class of a run: the maximum of what the Worker declares and what its functions imply.
+    pub(crate) fn class(&self) -> Class {
+        self.functions.values().fold(self.spec.class.clone(), |class, f| class.max(&f.spec.class))
+    }
+
+    pub(crate) fn pins(&self) -> BTreeMap<FunctionName, FunctionPin> {
+        self.functions.iter().map(|(name, f)| (name.clone(), f.pin.clone())).collect()
+    }
+}
+
+async fn load_function(
+    ports: &Ports,
+    store: &dyn TenantStore,
+    name: &FunctionName,
+    resource: &ResourceName,
+    pin: Option<&FunctionPin>,
+) -> Result<PinnedFunction, EngineError> {
+    let record = by_pin(store, "Function", resource, pin.map(|p| &p.function)).await?;
+    let spec: FunctionSpec = read(&record)?;
+    let connection = match &spec.target {
+        Target::Local(_) => None,
+        Target::Http(http) => {
+            let connection = ResourceName::new(format!("{}/{}", resource.project(), http.connection))
+                .map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+            Some(by_pin(store, "Connection", &connection, pin.and_then(|p| p.connection.as_ref())).await?)
+        }
+    };
+    let connection_spec: Option<ConnectionSpec> = connection.as_ref().map(read).transpose()?;
+    let effect = ports
+        .effects
+        .effect(name, &spec, connection_spec.as_ref())
+        .map_err(|why| EngineError::Inconsistent(format!("function {resource}: {why}")))?;
+    let pin = FunctionPin { function: record.digest, connection: connection.map(|c| c.digest) };
+    Ok(PinnedFunction { spec, pin, effect, credential: None })
+}
+
+async fn load_credential(
+    store: &dyn TenantStore,
+    worker: &ResourceName,
+    function: &FunctionName,
+    name: &ResourceName,
+) -> Result<Option<BoundCredential>, EngineError> {
+    // A binding to a credential that is gone is an unbound slot: the gate refuses, and says so.
+    let Some(record) = store.resource("Credential", name.as_str()).await? else { return Ok(None) };
+    let version = store.secret("credential", name.as_str(), None).await?.map_or(0, |secret| secret.version);
+    let grant_name = grant_name(name, worker, function);
+    let grant = store.resource("Grant", &grant_name).await?.map(|r| read(&r)).transpose()?;
+    Ok(Some(BoundCredential {
+        name: name.clone(),
+        spec: read(&record)?,
+        version,
+        grant: grant.map(|g| (grant_name, g)),
+    }))
+}
+
+async fn by_pin(
+    store: &dyn TenantStore,
+    kind: &str,
+    name: &ResourceName,
+    digest: Option<&Digest>,
+) -> Result<ResourceRecord, EngineError> {
+    let found = match digest {
+        None => store.resource(kind, name.as_str()).await?,
+        Some(digest) => store.resource_by_digest(kind, name.as_str(), digest).await?,
+    };
+    found.ok_or_else(|| EngineError::Absent(format!("{kind} {name}")))
+}
+
+pub(crate) fn read<T: DeserializeOwned>(record: &ResourceRecord) -> Result<T, EngineError> {
+    serde_json::from_value(record.spec.clone())
+        .map_err(|e| EngineError::Inconsistent(format!("{} {} can't be read: {e}", record.kind, record.name)))
+}

@@ -1,0 +1,110 @@
+//! A person says what became of an effect in doubt.
+
+use crate::draft::Draft;
+use crate::driver::{Wake, open};
+use crate::history::{History, StepState};
+use crate::{Engine, EngineError, TenantContext};
+use mandate_gate::{Access, Permit};
+use mandate_journal::{EventBody, Resolution, RunRecord, RunState, RunStatus, WaitingFor};
+use mandate_kernel::{Integrity, Labels, StepSeq};
+use mandate_ledger::EventKind;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Why a doubt was not resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// Nothing is in doubt there.
+    #[error("{0}")]
+    NothingInDoubt(String),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Failed(#[from] EngineError),
+}
+
+impl Engine {
+    /// Records a person's word on the step in doubt, and lets the run go on. `value` is what the run
+    /// goes on with when the effect happened.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub async fn resolve(
+        self: &Arc<Self>,
+        context: &Arc<TenantContext>,
+        permit: &Permit<Access>,
+        record: &RunRecord,
+        step: Option<StepSeq>,
+        happened: Option<Value>,
+    ) -> Result<RunRecord, ResolveError> {
+        let run = &record.run;
+        self.until_idle(run).await;
+        let history = History::of(context.store.journal(run).await.map_err(EngineError::from)?);
+        let in_doubt =
+            history.steps.iter().find(|(_, state)| matches!(state, StepState::InDoubt { .. })).map(|(seq, _)| *seq);
+        let seq = match (in_doubt, step) {
+            (Some(found), None) => found,
+            (Some(found), Some(asked)) if found == asked => found,
+            (Some(found), Some(asked)) => {
+                return Err(ResolveError::NothingInDoubt(format!(
+                    "step {} of {run} is in doubt, not step {}",
+                    found.0, asked.0
+                )));
+            }
+            (None, _) => {
+                return Err(ResolveError::NothingInDoubt(format!(
+                    "no step of {run} is in doubt; it is {}",
+                    record.status.state.as_str()
+                )));
+            }
+        };
+        let epoch = context.store.take_over(run).await.map_err(EngineError::from)?;
+        let fresh = context.store.run(run).await.map_err(EngineError::from)?;
+        let Some(fresh) = fresh.filter(|r| r.status.waiting_for == Some(WaitingFor::OutcomeUnknown)) else {
+            return Err(ResolveError::NothingInDoubt(format!("{run} does not wait for this any more")));
+        };
+        let by = permit.caller().principal.subject();
+        let now = self.ports.clock.now();
+        let mut draft = Draft::new(context.tenant().clone(), run.clone(), fresh.journal_seq, epoch, fresh.chain);
+        let resolution = if happened.is_some() { Resolution::Happened } else { Resolution::DidNotHappen };
+        let value = match happened {
+            None => None,
+            Some(value) => {
+                let subject = context.vault.subject(&fresh.new.initiator.subject()).await.map_err(EngineError::from)?;
+                // A person's word is not the receiver's answer.
+                let labels = Labels { integrity: Integrity::Untrusted, ..Labels::default() };
+                let (stored, payload) = subject.seal(&value, &labels).map_err(EngineError::from)?;
+                draft.payload(payload);
+                Some(stored)
+            }
+        };
+        draft.event(now, EventBody::Resolved { step: seq, resolution, by: by.clone(), value });
+        draft.entry(
+            now,
+            EventKind::StepResolved,
+            by,
+            json!({"step": seq, "resolution": resolution, "decision": permit.decision()}),
+        )?;
+        draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
+        context.store.commit(draft.transition()).await.map_err(EngineError::from)?;
+        context.entries_waiting.notify_one();
+        self.resume(context, run, Wake::Person);
+        Ok(self.settled(context, run, mandate_kernel::Duration::from_secs(10)).await?)
+    }
+
+    /// The run's output, or its artefact's file, opened.
+    ///
+    /// # Errors
+    /// [`EngineError::Absent`] when the run has none (yet).
+    pub async fn artifact(&self, context: &TenantContext, record: &RunRecord) -> Result<Vec<u8>, EngineError> {
+        let ended = context.store.journal(&record.run).await?.into_iter().rev().find_map(|event| match event.body {
+            EventBody::Ended { artifact, .. } => artifact,
+            _ => None,
+        });
+        let stored = ended.ok_or_else(|| EngineError::Absent(format!("an artefact of {}", record.run)))?;
+        let subject = context.vault.subject(&record.new.initiator.subject()).await?;
+        match open(context, &subject, &stored).await? {
+            Value::String(text) => Ok(text.into_bytes()),
+            _ => Err(EngineError::Inconsistent(format!("the artefact of {} is not a file", record.run))),
+        }
+    }
+}

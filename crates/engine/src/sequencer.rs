@@ -1,0 +1,200 @@
+//! The sequencer of a tenant's ledger: entries that are durable become leaves of the tree, and each
+//! new tree is signed and cosigned.
+//!
+//! What a crash leaves behind: before `integrate`, entries that are still pending; after it, a tree
+//! without a checkpoint, which the next round signs; after signing, a checkpoint without witness, which
+//! the next round has cosigned. The witness is never shown a tree that is not durable.
+
+use crate::{Engine, EngineError, TenantContext, WitnessError};
+use mandate_journal::{Integration, LogHead, TenantStore};
+use mandate_kernel::{Digest, crash};
+use mandate_ledger::{
+    AddCheckpoint, Checkpoint, Frontier, Nodes, NoteSignature, SignedNote, VerifierKey, checkpoint, consistency_proof, leaf_hash,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Entries taken into the tree in one round.
+const BATCH: usize = 4096;
+
+impl Engine {
+    /// Sequences a tenant's ledger until the engine closes.
+    pub(crate) async fn sequence(self: Arc<Self>, context: Arc<TenantContext>) {
+        let mut closing = self.closing.subscribe();
+        let mut complained = false;
+        loop {
+            match self.sequence_once(&context).await {
+                Ok(()) => complained = false,
+                Err(error) if complained => tracing::debug!(tenant = %context.tenant, %error, "sequencer waits"),
+                Err(error) => {
+                    complained = true;
+                    tracing::error!(tenant = %context.tenant, %error, "the ledger can't be cosigned now; entries are safe and wait");
+                }
+            }
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => return,
+                () = context.entries_waiting.notified() => {}
+                () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            }
+            // Let a batch gather: signatures are per round, not per entry.
+            tokio::time::sleep(self.config.sequence_every.into()).await;
+        }
+    }
+
+    /// One round: integrate what is pending, sign, have it cosigned.
+    pub(crate) async fn sequence_once(&self, context: &TenantContext) -> Result<(), EngineError> {
+        let mut head = context.store.head().await?;
+        while integrate(context.store.as_ref(), &mut head).await? {}
+        if head.frontier.size() == 0 || head.cosigned_size == head.frontier.size() {
+            return Ok(());
+        }
+        let note = self.sign(context, &head).await?;
+        self.cosign(context, &head, &note).await?;
+        context.cosigned.notify_waiters();
+        Ok(())
+    }
+
+    async fn sign(&self, context: &TenantContext, head: &LogHead) -> Result<SignedNote, EngineError> {
+        let checkpoint =
+            Checkpoint { origin: context.names.origin.clone(), size: head.frontier.size(), root: head.frontier.root() };
+        let note = checkpoint.sign(context.keys().log.as_ref()).map_err(inconsistent)?;
+        crash::point("sequencer.before-signed");
+        context.store.record_signed(checkpoint.size, note.to_string()).await?;
+        Ok(note)
+    }
+
+    async fn cosign(&self, context: &TenantContext, head: &LogHead, note: &SignedNote) -> Result<(), EngineError> {
+        let size = head.frontier.size();
+        let mut old = head.cosigned_size;
+        for _ in 0..3 {
+            let request = AddCheckpoint {
+                old_size: old,
+                proof: self.consistency(context, old, size).await?,
+                checkpoint: note.clone(),
+            };
+            crash::point("sequencer.before-cosign");
+            match self.ports.witness.add_checkpoint(&request.to_string()).await {
+                Ok(lines) => {
+                    let cosignatures = NoteSignature::parse_lines(&lines).map_err(inconsistent)?;
+                    let witnesses = self.witness_keys();
+                    let cosigned = checkpoint::assemble(note, &cosignatures, &witnesses, 1).map_err(inconsistent)?;
+                    crash::point("sequencer.before-cosigned");
+                    context.store.record_cosigned(size, cosigned).await?;
+                    return Ok(());
+                }
+                // It has seen a checkpoint whose cosignature a crash kept from us.
+                Err(WitnessError::Conflict { known }) if known <= size => old = known,
+                Err(WitnessError::Conflict { known }) => {
+                    return Err(rolled_back(context, &format!("it has seen {known} entries, here are {size}")));
+                }
+                Err(other) => return Err(EngineError::Witness(other.to_string())),
+            }
+        }
+        Err(EngineError::Witness("it keeps naming other sizes".to_owned()))
+    }
+
+    /// A node refuses to start on a tree smaller than, or other than, the last witnessed one.
+    pub(crate) async fn check_not_rolled_back(&self, context: &TenantContext) -> Result<(), EngineError> {
+        match self.sequence_once(context).await {
+            Err(EngineError::Witness(why)) => {
+                tracing::warn!(tenant = %context.tenant, why, "the witness can't be asked now");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn consistency(&self, context: &TenantContext, old: u64, new: u64) -> Result<Vec<Digest>, EngineError> {
+        if old == 0 || old == new {
+            return Ok(Vec::new());
+        }
+        proof_from_store(context.store.as_ref(), |nodes| consistency_proof(nodes, old, new)).await
+    }
+
+    fn witness_keys(&self) -> Vec<VerifierKey> {
+        self.ports.witness.keys()
+    }
+}
+
+/// Takes one batch of pending entries into the tree. `false` when there was none.
+async fn integrate(store: &dyn TenantStore, head: &mut LogHead) -> Result<bool, EngineError> {
+    let pending = store.pending(BATCH).await?;
+    if pending.is_empty() {
+        return Ok(false);
+    }
+    let mut frontier: Frontier = head.frontier.clone();
+    let mut nodes = Vec::new();
+    for entry in &pending {
+        nodes.extend(frontier.append(leaf_hash(&entry.bytes)));
+    }
+    let round = Integration {
+        from_size: head.frontier.size(),
+        taken: pending.iter().map(|p| p.key).collect(),
+        nodes,
+        frontier: frontier.clone(),
+    };
+    crash::point("sequencer.before-integrate");
+    if store.integrate(round).await? {
+        head.frontier = frontier;
+        Ok(true)
+    } else {
+        // Another sequencer was faster: go on from its tree.
+        *head = store.head().await?;
+        Ok(true)
+    }
+}
+
+/// Nodes fetched so far, and those a proof missed.
+#[derive(Default)]
+pub(crate) struct Fetched {
+    known: BTreeMap<(u8, u64), Option<Digest>>,
+    missed: std::cell::RefCell<Vec<(u8, u64)>>,
+}
+
+/// A node that has to be fetched first.
+#[derive(Debug, thiserror::Error)]
+#[error("not fetched yet")]
+pub(crate) struct Missing;
+
+impl Nodes for Fetched {
+    type Error = Missing;
+    fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Missing> {
+        self.known.get(&(level, index)).copied().map_or_else(
+            || {
+                self.missed.borrow_mut().push((level, index));
+                Err(Missing)
+            },
+            Ok,
+        )
+    }
+}
+
+/// Runs a pure proof over nodes in a store: what it misses is fetched, and it is run again. A proof
+/// needs at most two nodes a level, so this ends after few rounds.
+pub(crate) async fn proof_from_store<T, E: std::fmt::Display>(
+    store: &dyn TenantStore,
+    prove: impl Fn(&Fetched) -> Result<T, E>,
+) -> Result<T, EngineError> {
+    let mut fetched = Fetched::default();
+    for _ in 0..130 {
+        let failed = match prove(&fetched) {
+            Ok(proof) => return Ok(proof),
+            Err(error) => error.to_string(),
+        };
+        let missed = fetched.missed.take();
+        if missed.is_empty() {
+            return Err(EngineError::Inconsistent(failed));
+        }
+        let found = store.nodes(&missed).await?;
+        fetched.known.extend(missed.into_iter().zip(found));
+    }
+    Err(EngineError::Inconsistent("a proof needs more nodes than a tree has".to_owned()))
+}
+
+fn inconsistent(error: impl std::fmt::Display) -> EngineError {
+    EngineError::Inconsistent(error.to_string())
+}
+
+fn rolled_back(context: &TenantContext, why: &str) -> EngineError {
+    EngineError::RolledBack { tenant: context.tenant.to_string(), why: why.to_owned() }
+}

@@ -1,0 +1,346 @@
+//! Starting a run: authenticate was done, now classify, decide, pin, and begin (mission 20–22).
+
+use crate::access::{Denied, Target};
+use crate::draft::Draft;
+use crate::driver::{Driver, mint_root};
+use crate::header::RunHeader;
+use crate::history::History;
+use crate::pinned::{Pinned, Versions};
+use crate::{Engine, EngineError, TenantContext};
+use mandate_directory::own_authority;
+use mandate_flow::{Labelled, Machine, Start};
+use mandate_gate::{Refusal, StandingFacts};
+use mandate_identity::Authority;
+use mandate_journal::{ChainHead, CommitError, EpochKey, EventBody, NewRun, RunState, RunStatus};
+use mandate_kernel::{
+    Action, Caller, DecisionId, Digest, Duration, Environment, Integrity, Labels, Limits, ResourceName, RunId, Source,
+    Timestamp, canonical_json,
+};
+use mandate_ledger::EventKind;
+use mandate_policy::RunFacts;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A request to start a run.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// Which Worker.
+    pub worker: ResourceName,
+    /// In which environment; the Worker's default when absent.
+    pub environment: Option<Environment>,
+    /// Why, in the initiator's words.
+    pub purpose: String,
+    /// The input.
+    pub input: Value,
+    /// The caller's Idempotency-Key.
+    pub start_key: Option<String>,
+}
+
+/// A run that has begun, or was refused at its start. Either way it exists and is in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// The state when this was said.
+    pub state: RunState,
+}
+
+/// Why no run exists.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no such Worker for this caller: absent, or not to be seen by them. One answer for both.
+    #[error("there is no Worker {0} here, or you have no right to see it")]
+    NotVisible(ResourceName, DecisionId),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A run was started with this key before.
+    #[error("a run was started with this Idempotency-Key before")]
+    Duplicate(RunId),
+    /// It could not be judged or made durable.
+    #[error(transparent)]
+    Failed(#[from] EngineError),
+}
+
+impl From<Denied> for StartError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Failed(error) => Self::Failed(error),
+            Denied::Refused(refusal) => Self::BadRequest(refusal.kind.to_string()),
+        }
+    }
+}
+
+/// What is known once the request is understood.
+struct Planned {
+    pinned: Pinned,
+    new: NewRun,
+    decision: DecisionId,
+    authority: Authority,
+    now: Timestamp,
+}
+
+impl Engine {
+    /// Starts a run, and returns when its beginning is durable.
+    ///
+    /// # Errors
+    /// [`StartError`]; no run exists then.
+    pub async fn start(self: &Arc<Self>, caller: &Caller, request: StartRequest) -> Result<Started, StartError> {
+        let context = self.require_tenant(caller.tenant())?;
+        let pinned = self.visible_worker(&context, caller, &request.worker).await?;
+        let (new, environment) = self.plan(caller, &request, &pinned)?;
+        let facts = RunFacts {
+            initiator: caller.principal.clone(),
+            environment: environment.clone(),
+            purpose: new.purpose.clone(),
+            class: new.class.clone(),
+        };
+        let target = Target::Start { worker: &request.worker, class: new.class.clone(), run: facts };
+        let run = RunId::generate(new.started_at, self.ports.entropy.as_ref()).map_err(EngineError::from)?;
+        let decision = match self.judge_access(&context, caller, Action::RunStart, &target).await? {
+            Err(refusal) => return Ok(self.refuse_start(&context, run, new, &refusal).await?),
+            Ok(permit) => permit.decision().clone(),
+        };
+        let authority = self.run_authority(&context, caller, &pinned, &environment, new.started_at).await?;
+        let planned = Planned { now: new.started_at, pinned, new, decision, authority };
+        self.begin(context, caller, run, planned, request.input).await
+    }
+
+    /// The Worker, if the caller may see it. A refusal is recorded, whether the Worker exists or not.
+    async fn visible_worker(
+        &self,
+        context: &TenantContext,
+        caller: &Caller,
+        name: &ResourceName,
+    ) -> Result<Pinned, StartError> {
+        let target = Target::Config { kind: mandate_directory::Kind::Worker, name };
+        let view = self.judge_access(context, caller, Action::WorkerView, &target).await?;
+        let record = context.store.resource("Worker", name.as_str()).await.map_err(EngineError::from)?;
+        match (view, record) {
+            (Ok(_), Some(record)) => {
+                Ok(Pinned::load(&self.ports, context.store.as_ref(), &record, Versions::Current).await?)
+            }
+            (Ok(permit), None) => Err(StartError::NotVisible(name.clone(), permit.decision().clone())),
+            (Err(refusal), _) => {
+                self.record_denial(context, caller, Action::WorkerView, name.as_str(), &refusal).await?;
+                Err(StartError::NotVisible(name.clone(), refusal.decision))
+            }
+        }
+    }
+
+    /// Checks the request against the Worker.
+    fn plan(
+        &self,
+        caller: &Caller,
+        request: &StartRequest,
+        pinned: &Pinned,
+    ) -> Result<(NewRun, Environment), StartError> {
+        let bad = |why: String| Err(StartError::BadRequest(why));
+        let environment = request.environment.clone().unwrap_or_else(|| pinned.spec.default_environment.clone());
+        if !pinned.spec.environments.contains(&environment) {
+            let offered = pinned.spec.environments.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return bad(format!("{} does not run in environment {environment}; it runs in: {offered}", request.worker));
+        }
+        let purpose = request.purpose.trim();
+        if purpose.is_empty()
+            || purpose.chars().count() > Limits::DEFAULT.purpose_chars
+            || purpose.chars().any(char::is_control)
+        {
+            return bad(format!(
+                "a run needs a purpose: 1 to {} characters on one line, in words a reviewer will understand",
+                Limits::DEFAULT.purpose_chars
+            ));
+        }
+        let size = canonical_json(&request.input).map_err(|e| StartError::BadRequest(format!("input: {e}")))?.len();
+        if size > Limits::DEFAULT.value {
+            return bad(format!("input is {size} bytes; at most {} are taken", Limits::DEFAULT.value));
+        }
+        let new = NewRun {
+            worker: request.worker.clone(),
+            worker_version: pinned.version,
+            environment: environment.clone(),
+            purpose: purpose.to_owned(),
+            class: pinned.class(),
+            initiator: caller.principal.clone(),
+            started_at: self.ports.clock.now(),
+            header: Value::Null,
+            start_key: request.start_key.clone(),
+        };
+        Ok((new, environment))
+    }
+
+    /// The run's authority: the initiator's own, narrowed to what the Worker's functions need.
+    async fn run_authority(
+        &self,
+        context: &TenantContext,
+        caller: &Caller,
+        pinned: &Pinned,
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Result<Authority, EngineError> {
+        let catalog = context.catalog().await?;
+        let lifetime = Duration::from_secs(pinned.spec.authority_seconds);
+        let own = own_authority(&catalog.entitlements, caller, environment, now, lifetime);
+        let needed: BTreeSet<_> = pinned.functions.values().flat_map(|f| f.spec.scopes.iter().cloned()).collect();
+        let ask = Authority {
+            scopes: own.scopes.intersection(&needed).cloned().collect(),
+            audiences: own.audiences.clone(),
+            functions: own
+                .functions
+                .iter()
+                .filter(|(name, _)| pinned.functions.contains_key(*name))
+                .map(|(n, l)| (n.clone(), l.clone()))
+                .collect(),
+            environment: environment.clone(),
+            not_after: own.not_after,
+            depth: own.depth.saturating_sub(1),
+        };
+        own.narrow(&ask)
+            .map_err(|e| EngineError::Inconsistent(format!("an authority does not contain its own part: {e}")))
+    }
+
+    /// A start refused to someone who may see the Worker is a run of state `refused`.
+    async fn refuse_start(
+        &self,
+        context: &TenantContext,
+        run: RunId,
+        mut new: NewRun,
+        refusal: &Refusal,
+    ) -> Result<Started, EngineError> {
+        let now = new.started_at;
+        let problem = refusal.problem();
+        let details = json!({
+            "decision": refusal.decision, "worker": new.worker, "worker_version": new.worker_version, "purpose": new.purpose,
+            "environment": new.environment, "class": new.class, "reason": refusal.kind.code(), "problem": problem,
+            "policies": refusal.policy.iter().flat_map(|p| p.explanation.determining.iter().map(|d| d.id.clone())).collect::<Vec<_>>(),
+        });
+        let actor = new.initiator.subject();
+        new.header = json!({});
+        let mut draft = Draft::new(context.tenant.clone(), run.clone(), 0, 0, ChainHead { next: 0, last: None });
+        draft.create(new);
+        draft.event(now, EventBody::Ended { output: None, artifact: None, problem: Some(problem.clone()) });
+        draft.entry(now, EventKind::RunRefused, actor, details)?;
+        draft.status(RunStatus { state: RunState::Refused, waiting_for: None, since: now, problem: Some(problem) });
+        context.store.commit(draft.transition()).await?;
+        context.entries_waiting.notify_one();
+        Ok(Started { run, state: RunState::Refused })
+    }
+
+    /// Pins everything, mints the first envelope, and hands the run to a driver.
+    async fn begin(
+        self: &Arc<Self>,
+        context: Arc<TenantContext>,
+        caller: &Caller,
+        run: RunId,
+        planned: Planned,
+        input: Value,
+    ) -> Result<Started, StartError> {
+        let (begun, durable) = oneshot::channel();
+        let mut driver = self.first_driver(&context, caller, &run, planned, input).await?;
+        driver.begun = Some(begun);
+        self.spawn(run.clone(), async move { Ok(driver) });
+        match durable.await {
+            Ok(Ok(())) => Ok(Started { run, state: RunState::Running }),
+            Ok(Err(CommitError::DuplicateStart { run })) => Err(StartError::Duplicate(run)),
+            Ok(Err(other)) => Err(StartError::Failed(other.into())),
+            // The driver ended before its first commit; its own log line says why.
+            Err(_) => Err(StartError::Failed(EngineError::Timeout("the run's beginning".to_owned()))),
+        }
+    }
+
+    async fn first_driver(
+        &self,
+        context: &Arc<TenantContext>,
+        caller: &Caller,
+        run: &RunId,
+        planned: Planned,
+        input: Value,
+    ) -> Result<Driver, EngineError> {
+        let Planned { pinned, mut new, decision, authority, now } = planned;
+        let subject = context.vault.subject(&caller.principal.subject()).await?;
+        let catalog = context.catalog().await?;
+        let labels = input_labels(&pinned, &input)?;
+        let keys = epoch_keys(caller, run, &pinned);
+        let standing = context.store.standing(&keys).await?;
+        let mut draft = Draft::new(context.tenant.clone(), run.clone(), 0, 0, ChainHead { next: 0, last: None });
+        let (stored_input, sealed_input) = subject.seal(&input, &labels)?;
+        draft.payload(sealed_input);
+        let header = RunHeader {
+            groups: caller.groups.clone(),
+            authority,
+            functions: pinned.pins(),
+            epochs: keys.into_iter().zip(standing.epochs.iter().copied()).collect(),
+            decision: decision.clone(),
+            policy: catalog.policies.digest(),
+            token_key: context.keys().token_ordinal,
+        };
+        let root = mint_root(&new, run, &header, labels.clone(), now, &context.issuer())?;
+        new.header = serde_json::to_value(&header).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+        let details = json!({
+            "decision": decision, "worker": new.worker, "worker_version": new.worker_version, "purpose": new.purpose,
+            "environment": new.environment, "class": new.class, "groups": header.groups,
+            "authority": header.authority, "input": crate::record::commitment(&stored_input),
+            "envelope": {"digest": root.digest, "predecessors": []}, "policy": {"digest": catalog.policies.digest()},
+            "functions": header.functions.iter().map(|(name, pin)| (name.to_string(), pin.function)).collect::<std::collections::BTreeMap<_, _>>(),
+            "machine": Machine::VERSION,
+        });
+        draft.create(new.clone());
+        draft.event(now, EventBody::Started { input: stored_input.clone(), machine: Machine::VERSION });
+        draft.entry(now, EventKind::RunStarted, caller.principal.subject(), details)?;
+        draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
+        let start = Start { run: run.clone(), input: Labelled { value: input, labels }, started_at: now };
+        let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
+        Ok(Driver {
+            context: Arc::clone(context),
+            run: run.clone(),
+            new,
+            header,
+            pinned,
+            catalog,
+            machine,
+            intents: intents.into(),
+            history: History::default(),
+            draft,
+            subject,
+            standing: StandingFacts { revocations: standing.revocations, revoked: Vec::new() },
+            latest_envelope: root.digest,
+            root,
+            timers: BTreeSet::new(),
+            begun: None,
+        })
+    }
+}
+
+/// The input is what the initiator said: as confidential as the Worker's own class, and theirs.
+fn input_labels(pinned: &Pinned, input: &Value) -> Result<Labels, EngineError> {
+    let digest = Digest::of(&canonical_json(input)?);
+    Ok(Labels {
+        integrity: Integrity::Derived,
+        categories: pinned.spec.class.data.clone(),
+        sources: BTreeSet::from([Source { origin: "input".to_owned(), digest }]),
+        ..Labels::default()
+    })
+}
+
+/// Whose authority this run rests on: raising any of these epochs stops its admissions.
+fn epoch_keys(caller: &Caller, run: &RunId, pinned: &Pinned) -> Vec<EpochKey> {
+    let project = pinned.worker.project();
+    let mut keys = vec![
+        EpochKey::Tenant,
+        EpochKey::User(caller.principal.subject()),
+        EpochKey::Worker(pinned.worker.to_string()),
+        EpochKey::Run(run.to_string()),
+    ];
+    for (name, function) in &pinned.functions {
+        keys.push(EpochKey::Function(name.in_project(&project).to_string()));
+        if let Some(bound) = &function.credential {
+            keys.push(EpochKey::Credential(bound.name.to_string()));
+            if let Some((grant, _)) = &bound.grant {
+                keys.push(EpochKey::Grant(grant.clone()));
+            }
+        }
+    }
+    keys
+}

@@ -1,0 +1,309 @@
+//! Compiles a document: its head, its blocks and what all tasks have in common.
+
+use super::{
+    credential,
+    reader::{Ptr, Reader},
+    task::{BlockId, Filter, Kind, Task, TaskId, Then},
+};
+use crate::{Diagnostics, UNSUPPORTED, expr::{Scope, shallow}, yaml::Spanned};
+use mandate_kernel::{FunctionName, Limits};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Tasks of one document.
+const MAX_TASKS: usize = 1_000;
+
+/// Keys every task may have.
+const BASE: [&str; 6] = ["if", "input", "output", "export", "then", "metadata"];
+
+/// Each kind of task with the keys it adds.
+const KINDS: [(&str, &[&str]); 12] = [
+    ("call", &["with"]),
+    ("for", &["while", "do"]),
+    ("do", &[]),
+    ("fork", &[]),
+    ("emit", &[]),
+    ("listen", &["foreach"]),
+    ("raise", &[]),
+    ("run", &[]),
+    ("set", &[]),
+    ("switch", &[]),
+    ("try", &["catch"]),
+    ("wait", &[]),
+];
+
+/// Names the language gives to its own variables; a loop or a `catch` can't take them.
+const RESERVED: [&str; 8] = ["context", "input", "output", "task", "workflow", "runtime", "secrets", "authorization"];
+
+/// What a document compiles to.
+#[derive(Debug, Default)]
+pub(super) struct Code {
+    pub(super) tasks: Vec<Task>,
+    pub(super) blocks: Vec<Vec<TaskId>>,
+    pub(super) functions: BTreeSet<FunctionName>,
+    pub(super) input: Filter,
+    pub(super) output: Filter,
+    pub(super) entry: Option<BlockId>,
+}
+
+/// Compiles, or says everything that is wrong.
+pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
+    let mut compiler = Compiler { reader: Reader::new(source), code: Code::default() };
+    if shallow(source.value(), Limits::DEFAULT.depth) {
+        compiler.document(source.value());
+        credential::check(&mut compiler.reader, Ptr::Root, source.value(), false);
+    } else {
+        compiler.reader.report("flow.limit", Ptr::Root, format!("the document nests more than {} levels", Limits::DEFAULT.depth), None);
+    }
+    match Diagnostics::collect(compiler.reader.found) {
+        Some(diagnostics) => Err(diagnostics),
+        None => Ok(compiler.code),
+    }
+}
+
+pub(super) struct Compiler<'s> {
+    pub(super) reader: Reader<'s>,
+    pub(super) code: Code,
+}
+
+/// Names of the tasks of one block, for `then`.
+pub(super) type Names<'v> = Vec<&'v str>;
+
+/// A scope with more names.
+pub(super) fn with(scope: &Scope, names: &[&str]) -> Scope {
+    scope.iter().cloned().chain(names.iter().map(|n| (*n).to_owned())).collect()
+}
+
+impl Compiler<'_> {
+    fn document(&mut self, value: &Value) {
+        let root = Ptr::Root;
+        let Some(map) = self.reader.object(root, value) else { return };
+        self.reader.keys(root, map, &["document", "input", "output", "do", "evaluate", "use"], &["timeout", "schedule"]);
+        if let Some(head) = self.reader.required(root, map, "document") {
+            self.head(root.key("document"), head);
+        }
+        if let Some(components) = map.get("use") {
+            self.components(root.key("use"), components);
+        }
+        if let Some(evaluate) = map.get("evaluate") {
+            self.evaluate(root.key("evaluate"), evaluate);
+        }
+        let scope = with(&Scope::new(), &["workflow", "runtime"]);
+        if let Some(input) = map.get("input") {
+            self.code.input = self.filter(root.key("input"), input, "from", &scope);
+        }
+        if let Some(output) = map.get("output") {
+            self.code.output = self.filter(root.key("output"), output, "as", &with(&scope, &["context"]));
+        }
+        if let Some(tasks) = self.reader.required(root, map, "do") {
+            self.code.entry = self.block(root.key("do"), tasks, &with(&scope, &["context"]));
+        }
+    }
+
+    fn head(&mut self, ptr: Ptr<'_>, value: &Value) {
+        let Some(map) = self.reader.object(ptr, value) else { return };
+        self.reader.keys(ptr, map, &["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"], &[]);
+        for key in ["dsl", "version"] {
+            let Some(value) = self.reader.required(ptr, map, key) else { continue };
+            let Some(text) = self.reader.text(ptr.key(key), value) else { continue };
+            if !is_semver(text) {
+                self.reader.report("flow.version", ptr.key(key), format!("`{key}` must be a semantic version such as 1.0.0"), None);
+            } else if key == "dsl" && !matches!(text, "1.0.0" | "1.0.1" | "1.0.2" | "1.0.3") {
+                self.reader.report(UNSUPPORTED, ptr.key(key), "this version of the language is not supported yet", Some("1.0.0 to 1.0.3 are"));
+            }
+        }
+        for key in ["namespace", "name"] {
+            let Some(value) = self.reader.required(ptr, map, key) else { continue };
+            let Some(text) = self.reader.text(ptr.key(key), value) else { continue };
+            if !is_name(text) {
+                self.reader.report("flow.name", ptr.key(key), format!("`{key}` must be 1 to 63 letters, digits and `-`, starting and ending with a letter or digit"), None);
+            }
+        }
+        for key in ["title", "summary"] {
+            map.get(key).map(|value| self.reader.text(ptr.key(key), value));
+        }
+        for key in ["tags", "metadata"] {
+            map.get(key).map(|value| self.reader.object(ptr.key(key), value));
+        }
+    }
+
+    fn components(&mut self, ptr: Ptr<'_>, value: &Value) {
+        let Some(map) = self.reader.object(ptr, value) else { return };
+        let known = ["authentications", "errors", "extensions", "functions", "retries", "secrets", "timeouts", "catalogs"];
+        self.reader.keys(ptr, map, &[], &known);
+    }
+
+    fn evaluate(&mut self, ptr: Ptr<'_>, value: &Value) {
+        let Some(map) = self.reader.object(ptr, value) else { return };
+        self.reader.keys(ptr, map, &["language", "mode"], &[]);
+        for (key, only) in [("language", "jq"), ("mode", "strict")] {
+            if map.get(key).is_some_and(|value| value.as_str() != Some(only)) {
+                self.reader.unsupported(ptr.key(key), format!("any `{key}` but {only}"));
+            }
+        }
+    }
+
+    /// `{schema, from}` or `{schema, as}`
+    fn filter(&mut self, ptr: Ptr<'_>, value: &Value, shape: &str, scope: &Scope) -> Filter {
+        let Some(map) = self.reader.object(ptr, value) else { return Filter::default() };
+        self.reader.keys(ptr, map, &["schema", shape], &[]);
+        Filter {
+            schema: map.get("schema").and_then(|schema| self.reader.schema(ptr.key("schema"), schema)),
+            shape: map.get(shape).and_then(|value| self.reader.shape(ptr.key(shape), value, scope)),
+        }
+    }
+
+    /// A list of `{name: task}`.
+    pub(super) fn block(&mut self, ptr: Ptr<'_>, value: &Value, scope: &Scope) -> Option<BlockId> {
+        let items = self.reader.list(ptr, value)?;
+        let id = BlockId(self.code.blocks.len());
+        self.code.blocks.push(Vec::new());
+        let mut entries = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            if let Some(entry) = self.single(ptr.index(i), item) {
+                entries.push((i, entry));
+            }
+        }
+        let names: Names<'_> = entries.iter().map(|(_, (name, _))| *name).collect();
+        let mut tasks = Vec::new();
+        for (position, (i, (name, task))) in entries.iter().enumerate() {
+            let item = ptr.index(*i);
+            if names.iter().take(position).any(|other| other == name) {
+                self.reader.report_key("flow.duplicate-task", item.key(name), format!("the task `{name}` appears twice in this list"), Some("`then` could not tell them apart"));
+            }
+            tasks.push(self.task(item.key(name), name, task, scope, &names));
+        }
+        if let Some(block) = self.code.blocks.get_mut(id.0) {
+            *block = tasks;
+        }
+        Some(id)
+    }
+
+    /// An object with exactly one key.
+    pub(super) fn single<'v>(&mut self, ptr: Ptr<'_>, value: &'v Value) -> Option<(&'v str, &'v Value)> {
+        let map = self.reader.object(ptr, value)?;
+        let mut members = map.iter();
+        match (members.next(), members.next()) {
+            (Some((name, value)), None) => Some((name, value)),
+            _ => {
+                self.reader.report("flow.item", ptr, format!("an item of a list holds one name, not {}", map.len()), Some("begin each with `- `"));
+                None
+            }
+        }
+    }
+
+    fn task(&mut self, ptr: Ptr<'_>, name: &str, value: &Value, scope: &Scope, names: &Names<'_>) -> TaskId {
+        let outer = with(scope, &["task"]);
+        let inner = with(&outer, &["input"]);
+        let empty = Map::new();
+        let map = self.reader.object(ptr, value).unwrap_or(&empty);
+        let id = TaskId(self.code.tasks.len());
+        if id.0 == MAX_TASKS {
+            self.reader.report("flow.limit", ptr, format!("the document has more than {MAX_TASKS} tasks"), None);
+        }
+        // The place in the table is taken before what is inside, so that ids follow the document.
+        self.code.tasks.push(Task {
+            name: name.to_owned(),
+            pointer: ptr.to_string(),
+            condition: None,
+            input: Filter::default(),
+            output: Filter::default(),
+            export: Filter::default(),
+            then: Then::Continue,
+            kind: Kind::Refused,
+        });
+        if id.0 >= MAX_TASKS {
+            return id;
+        }
+        let condition = map.get("if").and_then(|value| self.reader.expression(ptr.key("if"), value, &inner));
+        let input = map.get("input").map(|value| self.filter(ptr.key("input"), value, "from", &outer)).unwrap_or_default();
+        let output = map.get("output").map(|value| self.filter(ptr.key("output"), value, "as", &inner)).unwrap_or_default();
+        let export_scope = with(&inner, &["output"]);
+        let export = map.get("export").map(|value| self.filter(ptr.key("export"), value, "as", &export_scope)).unwrap_or_default();
+        let then = map.get("then").and_then(|value| self.then(ptr.key("then"), value, names)).unwrap_or(Then::Continue);
+        if let Some(metadata) = map.get("metadata") {
+            self.reader.object(ptr.key("metadata"), metadata);
+        }
+        let kind = self.kind(ptr, value, map, &inner, names);
+        if let Some(task) = self.code.tasks.get_mut(id.0) {
+            *task = Task { condition, input, output, export, then, kind, name: std::mem::take(&mut task.name), pointer: std::mem::take(&mut task.pointer) };
+        }
+        id
+    }
+
+    fn kind(&mut self, ptr: Ptr<'_>, value: &Value, map: &Map<String, Value>, scope: &Scope, names: &Names<'_>) -> Kind {
+        let mut present = KINDS.iter().filter(|(kind, _)| map.contains_key(*kind) && !(*kind == "do" && map.contains_key("for")));
+        let (Some((kind, more)), None) = (present.next(), present.next()) else {
+            if value.is_object() {
+                let kinds = KINDS.map(|(kind, _)| kind).join(", ");
+                self.reader.report_key("flow.task", ptr, "a task is exactly one of its kinds", Some(&format!("one of: {kinds}")));
+            }
+            return Kind::Refused;
+        };
+        let known: Vec<&str> = BASE.iter().chain(std::iter::once(kind)).chain(more.iter()).copied().collect();
+        self.reader.keys(ptr, map, &known, &["timeout"]);
+        let at = ptr.key(kind);
+        let Some(body) = map.get(*kind) else { return Kind::Refused };
+        match *kind {
+            "do" => self.block(at, body, scope).map(Kind::Do),
+            "call" => self.call(ptr, body, map, scope),
+            "set" => self.set(at, body, scope),
+            "switch" => self.switch(at, body, scope, names),
+            "for" => self.for_each(ptr, body, map, scope),
+            "try" => self.try_catch(ptr, body, map, scope, names),
+            "raise" => self.raise(at, body, scope),
+            "wait" => self.wait(at, body, scope),
+            other => {
+                self.reader.unsupported(at, format!("`{other}`"));
+                None
+            }
+        }
+        .unwrap_or(Kind::Refused)
+    }
+
+    /// A flow directive.
+    pub(super) fn then(&mut self, ptr: Ptr<'_>, value: &Value, names: &Names<'_>) -> Option<Then> {
+        match self.reader.text(ptr, value)? {
+            "continue" => Some(Then::Continue),
+            "exit" => Some(Then::Exit),
+            "end" => Some(Then::End),
+            name => {
+                let target = names.iter().position(|other| *other == name);
+                if target.is_none() {
+                    let shown: String = name.chars().take(60).collect();
+                    self.reader.report("flow.target", ptr, format!("there is no task `{shown}` in this list"), Some("`then` goes to a task of the same list, or is continue, exit or end"));
+                }
+                target.map(Then::Task)
+            }
+        }
+    }
+
+    /// The name of a variable that a loop or a `catch` introduces.
+    pub(super) fn variable(&mut self, ptr: Ptr<'_>, value: Option<&Value>, default: &str) -> String {
+        let Some(value) = value else { return default.to_owned() };
+        let Some(name) = self.reader.text(ptr, value) else { return default.to_owned() };
+        let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && name.len() <= 64;
+        if !letters || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            self.reader.report("flow.variable", ptr, "a variable is letters, digits and `_`, not starting with a digit", Some("write it without `$`"));
+        } else if RESERVED.contains(&name) {
+            self.reader.report("flow.variable", ptr, format!("`{name}` is a variable of the language"), Some("choose another name"));
+        }
+        name.to_owned()
+    }
+}
+
+/// `MAJOR.MINOR.PATCH`, with the pre-release and build parts of SemVer 2.0.0.
+fn is_semver(text: &str) -> bool {
+    let identifiers = |s: &str| s.split('.').all(|i| !i.is_empty() && i.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
+    let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
+    let numbers: Vec<_> = core.split('.').collect();
+    let plain = |n: &&str| n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty() && (n.len() == 1 || !n.starts_with('0'));
+    numbers.len() == 3 && numbers.iter().all(plain) && pre.is_none_or(identifiers) && build.is_none_or(identifiers)
+}
+
+fn is_name(text: &str) -> bool {
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+}

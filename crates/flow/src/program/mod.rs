@@ -1,0 +1,124 @@
+//! A compiled Worker document.
+
+mod compile;
+mod credential;
+mod kinds;
+mod reader;
+mod schema;
+pub(crate) mod task;
+pub(crate) mod time;
+
+use crate::{
+    Diagnostics,
+    yaml::{self, Spanned},
+};
+use compile::Code;
+use mandate_kernel::{Digest, FunctionName, canonical_json};
+use serde_json::Value;
+use std::{collections::BTreeSet, sync::Arc};
+use task::{BlockId, Filter, Task, TaskId};
+
+/// A compiled, immutable Worker document.
+#[derive(Debug)]
+pub struct Program {
+    document: Arc<Value>,
+    version: Digest,
+    code: Code,
+}
+
+impl Program {
+    /// Compiles a YAML text (JSON is YAML). `file_name` is only for the diagnostics.
+    ///
+    /// # Errors
+    /// [`Diagnostics`] with line and column: everything found, not only the first.
+    pub fn from_yaml(file_name: &str, text: &str) -> Result<Self, Diagnostics> {
+        Self::build(yaml::parse(file_name, text)?)
+    }
+
+    /// Compiles a document as stored. Its diagnostics have JSON pointers instead of lines.
+    ///
+    /// # Errors
+    /// [`Diagnostics`] with JSON pointers.
+    pub fn from_json(document: Value) -> Result<Self, Diagnostics> {
+        Self::build(Spanned::without_places("document", document))
+    }
+
+    fn build(source: Spanned) -> Result<Self, Diagnostics> {
+        let code = compile::compile(&source)?;
+        let canonical = canonical_json(source.value()).map_err(|error| source.diagnostic("flow.canonical", "", error.to_string(), None))?;
+        Ok(Self { document: Arc::new(source.into_value()), version: Digest::of(&canonical), code })
+    }
+
+    /// The document, whole: nothing of what was written is lost.
+    #[must_use]
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// The version: the digest of the document's canonical JSON (RFC 8785).
+    #[must_use]
+    pub const fn version(&self) -> Digest {
+        self.version
+    }
+
+    /// Every function the document may call.
+    #[must_use]
+    pub const fn functions(&self) -> &BTreeSet<FunctionName> {
+        &self.code.functions
+    }
+
+    /// `document.name`
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.head("name")
+    }
+
+    /// `document.namespace`
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.head("namespace")
+    }
+
+    /// `document.version`
+    #[must_use]
+    pub fn semver(&self) -> &str {
+        self.head("version")
+    }
+
+    fn head(&self, key: &str) -> &str {
+        self.document.get("document").and_then(|head| head.get(key)).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The JSON Schema of the input, if the document gives one. The machine checks it at the start.
+    #[must_use]
+    pub fn input_schema(&self) -> Option<&Value> {
+        self.document.pointer("/input/schema/document")
+    }
+
+    /// The JSON Schema of the output, if the document gives one. The machine checks it at the end.
+    #[must_use]
+    pub fn output_schema(&self) -> Option<&Value> {
+        self.document.pointer("/output/schema/document")
+    }
+
+    pub(crate) const fn input(&self) -> &Filter {
+        &self.code.input
+    }
+
+    pub(crate) const fn output(&self) -> &Filter {
+        &self.code.output
+    }
+
+    pub(crate) fn entry(&self) -> BlockId {
+        self.code.entry.unwrap_or(BlockId(0))
+    }
+
+    pub(crate) fn task(&self, id: TaskId) -> Option<&Task> {
+        self.code.tasks.get(id.0)
+    }
+
+    /// The task at an index of a block; none past its end.
+    pub(crate) fn task_at(&self, block: BlockId, index: usize) -> Option<TaskId> {
+        self.code.blocks.get(block.0)?.get(index).copied()
+    }
+}

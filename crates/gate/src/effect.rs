@@ -1,0 +1,183 @@
+//! What an effect is: pure preparation of one exact request, and its performance by spending a permit.
+
+use crate::Spent;
+use async_trait::async_trait;
+use mandate_identity::{Audience, CanonicalRequest};
+use mandate_journal::Doubt;
+use mandate_kernel::{Digest, Environment, FunctionName, Secret, StepKey};
+use serde_json::Value;
+
+/// A call that the workflow proposes, before anything is decided about it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Which attempt of which step.
+    pub step: StepKey,
+    /// The function.
+    pub function: FunctionName,
+    /// The run's environment, which selects the destination.
+    pub environment: Environment,
+    /// The arguments, as the workflow computed them.
+    pub arguments: Value,
+}
+
+/// The exact request of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Over HTTP.
+    Http(CanonicalRequest),
+    /// A registered function inside this process; it reaches nothing outside.
+    Local {
+        /// Its name in the registry of local functions.
+        name: String,
+        /// Canonical JSON of the arguments.
+        arguments: Vec<u8>,
+    },
+}
+
+/// Where a leased credential goes: one slot, as a whole (I4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slot {
+    /// The value of a header, after a fixed prefix such as `Bearer `.
+    Header {
+        /// Header name, lower case.
+        name: String,
+        /// Text before the secret; may be empty.
+        prefix: String,
+    },
+}
+
+/// One exact request, ready to be judged. What is judged is what is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// The request.
+    pub request: Request,
+    /// The destination in the form that credential owners allow: an origin, `https://host:port`.
+    pub destination: String,
+    /// The audience a hop token for it would name; `None` where the receiver takes none.
+    pub audience: Option<Audience>,
+    /// Where a leased credential would go; `None` where none is needed.
+    pub slot: Option<Slot>,
+}
+
+impl Prepared {
+    /// The digest the decision, the approval, the token and the ledger all speak of.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match &self.request {
+            Request::Http(request) => request.digest(),
+            Request::Local { name, arguments } => {
+                Digest::of_parts(&[b"mandate/local/v1\0", name.as_bytes(), b"\0", arguments])
+            }
+        }
+    }
+}
+
+/// The call can't be turned into a request. Nothing was decided and nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// The arguments don't fit the function's declaration.
+    #[error("arguments of {function} do not fit its declaration: {why}")]
+    Arguments {
+        /// The function.
+        function: FunctionName,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// The function has no destination in this environment.
+    #[error(
+        "{function} has no connection in environment {environment}; apply one, or start the run in another environment"
+    )]
+    NoDestination {
+        /// The function.
+        function: FunctionName,
+        /// The environment.
+        environment: Environment,
+    },
+    /// The function's own definition makes no valid request.
+    #[error("the definition of {function} makes no valid request: {why}")]
+    Definition {
+        /// The function.
+        function: FunctionName,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// A hop token with its proof of possession, for one request.
+pub struct HopCredential {
+    /// The access token (RFC 9068).
+    pub token: Secret<String>,
+    /// The DPoP proof (RFC 9449) by the key made for this attempt.
+    pub proof: Secret<String>,
+}
+
+/// What the edge injects into the request: minted and leased for this permit, gone afterwards.
+#[derive(Default)]
+pub struct Credentials {
+    /// For receivers that verify hop tokens.
+    pub hop: Option<HopCredential>,
+    /// For the declared slot of legacy receivers.
+    pub leased: Option<Secret<String>>,
+    /// The envelope of this step, for receivers inside the trust domain (`Txn-Token`).
+    pub envelope: Option<Secret<String>>,
+}
+
+/// Whose word a fact about an effect is (design, Ledger).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claimed {
+    /// Said by the remote end: status line, identifiers.
+    pub by_remote: serde_json::Map<String, Value>,
+}
+
+/// What an effect brought back.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The value for the workflow.
+    pub value: Value,
+    /// Digest of the very bytes received: observed, not claimed.
+    pub observed: Digest,
+    /// What the remote end said besides.
+    pub claimed: Claimed,
+}
+
+/// How an effect failed. The difference decides what may happen next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EffectFailure {
+    /// Certainly nothing was done, and trying again later may work.
+    #[error("{0}")]
+    Transient(String),
+    /// Certainly nothing was done, and trying again won't help.
+    #[error("{detail}")]
+    Definite {
+        /// The receiver's HTTP status, or the nearest one.
+        status: u16,
+        /// What happened; never a payload or a secret.
+        detail: String,
+    },
+    /// Nobody knows whether it was done.
+    #[error("{detail}")]
+    Unknown {
+        /// Why.
+        why: Doubt,
+        /// What happened.
+        detail: String,
+    },
+}
+
+/// Reaches outside, by spending a permit. The only trait through which anything does.
+#[async_trait]
+pub trait Effect: Send + Sync {
+    /// Turns a call into the one request that would be sent. Pure: no I/O, no clock, no randomness;
+    /// the same call gives the same request.
+    ///
+    /// # Errors
+    /// [`PrepareError`].
+    fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError>;
+
+    /// Sends exactly the request in the permit, injecting the credentials at the edge. No retries, no
+    /// redirects: a retry is a new attempt that asks again.
+    ///
+    /// # Errors
+    /// [`EffectFailure`].
+    async fn perform(&self, spent: &Spent, credentials: Credentials) -> Result<Reply, EffectFailure>;
+}

@@ -1,0 +1,256 @@
+//! Judging a step: the gate's own rules first, then policy. Pure.
+
+use crate::{AuthorityRoot, GrantFacts, Live, Prepared, Refusal, RefusalKind, StepFacts};
+use mandate_identity::{self as identity, Authority};
+use mandate_kernel::{Action, DecisionId, Duration, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp};
+use mandate_policy::{self as policy, Decision, Facts, GateDemand, PolicySet, Question, Resource, Verdict};
+use std::sync::Arc;
+
+/// How long a permit may wait to be spent, and how long a hop token lives (design: 60–300 s).
+pub(crate) const PERMIT_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The gate. One per process: it owns the table of live permits.
+pub struct Gate {
+    pub(crate) live: Live,
+}
+
+/// What came of judging a step.
+pub enum Judged {
+    /// It may be admitted.
+    Allowed(Box<Allowed>),
+    /// It waits for people.
+    NotYet(Box<NotYet>),
+    /// No.
+    Refused(Box<Refusal>),
+}
+
+/// A step that may be admitted. Private fields: only the gate makes one.
+pub struct Allowed {
+    pub(crate) decision: DecisionId,
+    pub(crate) policy: Decision,
+    pub(crate) facts: Arc<StepFacts>,
+    pub(crate) prepared: Prepared,
+    pub(crate) hop: Option<Authority>,
+    pub(crate) not_after: Timestamp,
+}
+
+/// A step that waits for gates, over this exact request.
+pub struct NotYet {
+    /// The decision.
+    pub decision: DecisionId,
+    /// The gates demanded.
+    pub gates: Vec<GateDemand>,
+    /// The policy decision.
+    pub policy: Decision,
+    /// The exact request that waits.
+    pub prepared: Prepared,
+}
+
+impl Allowed {
+    /// The decision's id.
+    #[must_use]
+    pub const fn decision(&self) -> &DecisionId {
+        &self.decision
+    }
+    /// The policy decision with its explanation.
+    #[must_use]
+    pub const fn policy(&self) -> &Decision {
+        &self.policy
+    }
+    /// The facts judged.
+    #[must_use]
+    pub fn facts(&self) -> &StepFacts {
+        &self.facts
+    }
+    /// The request judged.
+    #[must_use]
+    pub const fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+    /// The authority of the hop: the run's, narrowed to this very call.
+    #[must_use]
+    pub const fn hop(&self) -> Option<&Authority> {
+        self.hop.as_ref()
+    }
+    /// When the permit would expire.
+    #[must_use]
+    pub const fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+}
+
+impl Gate {
+    /// A gate with its table of live permits.
+    #[must_use]
+    pub fn new(live: Live) -> Self {
+        Self { live }
+    }
+
+    /// The live permits.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Judges one attempt: identity, then policy. Makes no change anywhere; the caller records the
+    /// result, whichever it is.
+    #[must_use]
+    pub fn judge(
+        &self,
+        decision: DecisionId,
+        policies: &PolicySet,
+        facts: StepFacts,
+        prepared: Prepared,
+        now: Timestamp,
+    ) -> Judged {
+        let hop = match own_rules(&facts, &prepared, now) {
+            Ok(hop) => hop,
+            Err(kind) => return Judged::Refused(Box::new(Refusal { decision, kind, policy: None })),
+        };
+        let policy = policies.decide(&step_question(&facts, &prepared));
+        match &policy.verdict {
+            Verdict::Allow => {
+                let not_after = now.plus(PERMIT_LIFETIME).min(facts.authority.not_after);
+                Judged::Allowed(Box::new(Allowed {
+                    decision,
+                    policy,
+                    facts: Arc::new(facts),
+                    prepared,
+                    hop,
+                    not_after,
+                }))
+            }
+            Verdict::NotYet { gates } => {
+                Judged::NotYet(Box::new(NotYet { decision, gates: gates.clone(), policy, prepared }))
+            }
+            Verdict::Deny { reason } => {
+                let kind = crate::access::denial(reason, &policy);
+                Judged::Refused(Box::new(Refusal { decision, kind, policy: Some(policy) }))
+            }
+        }
+    }
+}
+
+/// The rules that no policy can relax. Returns the hop's authority.
+fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<Option<Authority>, RefusalKind> {
+    if let Some(key) = facts.standing.revoked.first() {
+        return Err(RefusalKind::Revoked(describe(key)));
+    }
+    if facts.authority.not_after <= now {
+        return Err(RefusalKind::OutsideAuthority(identity::Widening::Lifetime));
+    }
+    if !facts.allow_listed {
+        return Err(RefusalKind::FunctionNotListed(facts.function.to_string()));
+    }
+    if let Some(credential) = &facts.credential {
+        if credential.environment != facts.environment {
+            return Err(RefusalKind::WrongEnvironment {
+                credential: credential.name.to_string(),
+                has: credential.environment.to_string(),
+                run: facts.environment.to_string(),
+            });
+        }
+        if !credential.destinations.contains(&prepared.destination) {
+            return Err(RefusalKind::DestinationNotAllowed {
+                credential: credential.name.to_string(),
+                destination: prepared.destination.clone(),
+            });
+        }
+    } else if prepared.slot.is_some() {
+        return Err(RefusalKind::SlotUnbound(facts.function.to_string()));
+    }
+    match &facts.root {
+        AuthorityRoot::Initiator => {
+            let audience = prepared.audience.as_ref().ok_or_else(|| RefusalKind::NoAudience(facts.function.to_string()))?;
+            let call = identity::Call {
+                function: &facts.function,
+                scopes: &facts.scopes,
+                audience,
+                arguments: &facts.arguments,
+            };
+            let hop = facts.authority.for_call(&call, now.plus(PERMIT_LIFETIME), now);
+            hop.map(Some).map_err(RefusalKind::OutsideAuthority)
+        }
+        AuthorityRoot::Grant(None) => Err(RefusalKind::GrantMissing {
+            credential: facts.credential.as_ref().map_or_else(|| "its credential".to_owned(), |c| c.name.to_string()),
+            function: facts.function.to_string(),
+        }),
+        AuthorityRoot::Grant(Some(grant)) => grant_covers(facts, grant, now).map(|()| None),
+    }
+}
+
+fn grant_covers(facts: &StepFacts, grant: &GrantFacts, now: Timestamp) -> Result<(), RefusalKind> {
+    let why = if facts.credential.as_ref().is_none_or(|c| c.name != grant.credential) {
+        "it is for another credential"
+    } else if grant.worker_version != facts.worker_version {
+        "the Worker was edited after it was given"
+    } else if grant.function_version != facts.function_version {
+        "the function was edited after it was given"
+    } else if grant.environment != facts.environment {
+        "it is for another environment"
+    } else if grant.not_after.is_some_and(|end| end <= now) {
+        "it has ended"
+    } else {
+        return Ok(());
+    };
+    Err(RefusalKind::GrantStale { grant: grant.name.clone(), why: why.to_owned(), owner: grant.owner.clone() })
+}
+
+fn describe(key: &mandate_journal::EpochKey) -> String {
+    use mandate_journal::EpochKey as E;
+    match key {
+        E::Tenant => "the tenant's authority".to_owned(),
+        E::User(name) => format!("the authority of {name}"),
+        E::Credential(name) => format!("credential {name}"),
+        E::Function(name) => format!("function {name}"),
+        E::Worker(name) => format!("Worker {name}"),
+        E::Grant(name) => format!("grant {name}"),
+        E::Run(name) => format!("run {name}"),
+        E::Configuration => "the configuration".to_owned(),
+    }
+}
+
+/// The question put to policy: the Worker asks, on behalf of the initiator, to call a function.
+fn step_question(facts: &StepFacts, prepared: &Prepared) -> Question {
+    let tenant = facts.initiator.tenant.clone();
+    let function = facts.function.in_project(&facts.project);
+    Question {
+        principal: Principal { kind: PrincipalKind::Worker, tenant: tenant.clone(), name: facts.worker.to_string() },
+        groups: facts.initiator_groups.clone(),
+        action: Action::FunctionCall,
+        resource: Resource::configured(ResourceKind::Function, tenant, &function, facts.function_class.clone()),
+        facts: Facts {
+            run: Some(policy::RunFacts {
+                initiator: facts.initiator.clone(),
+                environment: facts.environment.clone(),
+                purpose: facts.purpose.clone(),
+                class: facts.run_class.clone(),
+            }),
+            step: Some(Box::new(policy::StepFacts {
+                function: facts.function.clone(),
+                effect: facts.effect,
+                identity_model: facts.model,
+                worker_digest: facts.worker_version,
+                // A destination comes from a connection an administrator applied, never from run data.
+                destination: Some(policy::Destination {
+                    address: prepared.destination.clone(),
+                    integrity: Integrity::Authoritative,
+                }),
+                credential: facts.credential.as_ref().map(|c| policy::CredentialFacts {
+                    name: c.name.clone(),
+                    environment: Some(c.environment.clone()),
+                }),
+                arguments: facts.arguments.clone(),
+                labels: facts.labels.clone(),
+                scopes: facts.scopes.iter().map(ToString::to_string).collect(),
+                seq: facts.step.seq,
+                attempt: facts.step.attempt,
+                function_allowed: facts.allow_listed,
+                environment_matches: facts.credential.as_ref().is_none_or(|c| c.environment == facts.environment),
+                authority_covers: true,
+                grant: matches!(facts.root, AuthorityRoot::Grant(Some(_))),
+            })),
+            ..Facts::default()
+        },
+    }
+}

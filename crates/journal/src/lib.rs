@@ -1,0 +1,24 @@
+//! What one durable step of a run changes, and the ports that commit and read it.
+//!
+//! A [`Transition`] is everything that becomes true at one moment of a run: journal events, ledger
+//! entries, an admission, lease intents, timers, payloads, the run's state. A store commits it whole
+//! or not at all (I6), fenced by the run's journal sequence and epoch and by the tenant's revocation
+//! sequence (I9). A [`Change`] is the same for administrative acts.
+
+mod change;
+mod event;
+mod lease;
+mod log;
+mod payload;
+mod port;
+mod run;
+mod transition;
+
+pub use change::{Change, EpochKey, ResourceRecord, ResourceWrite, SecretRecord, Standing};
+pub use event::{Doubt, EventBody, JOURNAL_VERSION, JournalEvent, Outcome, Problem, Resolution};
+pub use lease::{LeaseChange, LeaseRecord, LeaseState};
+pub use log::{Integration, LogHead, PendingEntry};
+pub use payload::{SealedPayload, Stored};
+pub use port::{Commit, CommitError, Log, Page, Resources, RunQuery, Runs, StoreError, System, TenantStore};
+pub use run::{ChainHead, NewRun, RunRecord, RunState, RunStatus, WaitingFor};
+pub use transition::{Admission, Fence, TimerChange, TimerRecord, Transition};

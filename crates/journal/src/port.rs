@@ -1,0 +1,187 @@
+//! The ports a store implements. [`TenantStore`] is what `store.of(&caller)` gives: everything on it
+//! is confined to the caller's tenant (I5). [`System`] is the closed list of queries without a
+//! tenant; they return ids only.
+
+use crate::{
+    Change, EpochKey, Integration, JournalEvent, LeaseRecord, LogHead, PendingEntry, ResourceRecord, RunRecord,
+    SealedPayload, SecretRecord, Standing, TimerRecord, Transition,
+};
+use async_trait::async_trait;
+use mandate_kernel::{Digest, ResourceName, RunId, Tenant, Timestamp};
+
+/// Why a transition or change was not committed. Nothing of it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Somebody was revoked since the decision: judge again.
+    #[error("authority was revoked in tenant {tenant} while this step was decided; it has to be decided again")]
+    Revoked {
+        /// The tenant.
+        tenant: Tenant,
+        /// The revocation sequence now.
+        now: u64,
+    },
+    /// Another driver has moved the run on, or the run's epoch was raised: stop driving it.
+    #[error("run {run} is driven by someone else, or was stopped")]
+    Fenced {
+        /// The run.
+        run: RunId,
+    },
+    /// The attempt was admitted before.
+    #[error("attempt {step} was admitted before; a decision is spent once")]
+    AlreadyAdmitted {
+        /// The attempt.
+        step: String,
+    },
+    /// A run with this start key exists.
+    #[error("a run was started with this Idempotency-Key before")]
+    DuplicateStart {
+        /// That run.
+        run: RunId,
+    },
+    /// A resource or secret is not at the version the write expects.
+    #[error("{kind} {name} is at version {actual}, not {expected}; read it again and repeat the change")]
+    VersionConflict {
+        /// Kind.
+        kind: String,
+        /// Name.
+        name: String,
+        /// Version expected.
+        expected: u64,
+        /// Version found.
+        actual: u64,
+    },
+    /// The transition contradicts itself or the tenant it was given to.
+    #[error("transition refused: {0}")]
+    Invalid(String),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The store could not read or write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// For now: locked, busy, full disk. Nothing was written; try again.
+    #[error("the database can't be written now ({0}); nothing was changed")]
+    Unavailable(String),
+    /// What was read is not what was written.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Commits transitions.
+#[async_trait]
+pub trait Commit: Send + Sync {
+    /// Commits a transition whole, or not at all. When this returns `Ok`, it is on disk.
+    ///
+    /// # Errors
+    /// [`CommitError`]; nothing was changed then.
+    async fn commit(&self, transition: Transition) -> Result<(), CommitError>;
+}
+
+/// Which runs to list: newest first.
+#[derive(Debug, Clone, Default)]
+pub struct RunQuery {
+    /// At most this many.
+    pub limit: usize,
+    /// Only runs older than this one (a cursor).
+    pub before: Option<RunId>,
+    /// Only runs of this Worker.
+    pub worker: Option<ResourceName>,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// Reads runs.
+#[async_trait]
+pub trait Runs: Send + Sync {
+    /// One run; `None` when this tenant has none of that id.
+    async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
+    /// Its journal, in order.
+    async fn journal(&self, run: &RunId) -> Result<Vec<JournalEvent>, StoreError>;
+    /// Runs, newest first.
+    async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError>;
+    /// A payload by commitment.
+    async fn payload(&self, commitment: &Digest) -> Result<Option<SealedPayload>, StoreError>;
+    /// Leases of a run that are not ended.
+    async fn open_leases(&self, run: &RunId) -> Result<Vec<LeaseRecord>, StoreError>;
+    /// Timers of a run.
+    async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError>;
+    /// Takes the run over: raises its epoch and returns it. Whoever held it before is fenced.
+    async fn take_over(&self, run: &RunId) -> Result<u64, StoreError>;
+    /// Revocation sequence and epochs, read in one moment.
+    async fn standing(&self, keys: &[EpochKey]) -> Result<Standing, StoreError>;
+    /// Ledger entries of a run with their tree index, in chain order; `None` index: not integrated yet.
+    async fn run_entries(&self, run: &RunId) -> Result<Vec<(Option<u64>, Vec<u8>)>, StoreError>;
+}
+
+/// Reads and changes resources and secrets.
+#[async_trait]
+pub trait Resources: Send + Sync {
+    /// Commits an administrative change whole, or not at all. Returns the tenant's revocation sequence.
+    async fn change(&self, change: Change) -> Result<u64, CommitError>;
+    /// The current version of a resource.
+    async fn resource(&self, kind: &str, name: &str) -> Result<Option<ResourceRecord>, StoreError>;
+    /// A version by its digest, also when it is no longer current (runs pin digests).
+    async fn resource_by_digest(
+        &self,
+        kind: &str,
+        name: &str,
+        digest: &Digest,
+    ) -> Result<Option<ResourceRecord>, StoreError>;
+    /// All current resources of a kind, by name.
+    async fn resources(&self, kind: &str) -> Result<Vec<ResourceRecord>, StoreError>;
+    /// A number that rises with each change of resources in the tenant: caches compare it.
+    async fn generation(&self) -> Result<u64, StoreError>;
+    /// One sealed secret; `version` `None` is the newest.
+    async fn secret(&self, kind: &str, name: &str, version: Option<u32>) -> Result<Option<SecretRecord>, StoreError>;
+    /// All sealed secrets of a kind.
+    async fn secrets(&self, kind: &str) -> Result<Vec<SecretRecord>, StoreError>;
+}
+
+/// Reads and grows the tenant's ledger.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Up to `limit` entries that are not in the tree yet.
+    async fn pending(&self, limit: usize) -> Result<Vec<PendingEntry>, StoreError>;
+    /// The head of the tree.
+    async fn head(&self) -> Result<LogHead, StoreError>;
+    /// Makes a sequencer round durable; `false` when the tree is not at `from_size` any more.
+    async fn integrate(&self, round: Integration) -> Result<bool, StoreError>;
+    /// Records a checkpoint signed by the log.
+    async fn record_signed(&self, size: u64, note: String) -> Result<(), StoreError>;
+    /// Records a checkpoint that carries the witness quorum.
+    async fn record_cosigned(&self, size: u64, note: String) -> Result<(), StoreError>;
+    /// Entries `from..to` of the tree, in order.
+    async fn entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError>;
+    /// Nodes of complete subtrees, in the order asked; `None` for absent ones.
+    async fn nodes(&self, at: &[(u8, u64)]) -> Result<Vec<Option<Digest>>, StoreError>;
+}
+
+/// All of a store, for one tenant.
+pub trait TenantStore: Commit + Runs + Resources + Log {}
+impl<T: Commit + Runs + Resources + Log> TenantStore for T {}
+
+/// The closed list of queries that know no tenant (I5). They return ids only.
+#[async_trait]
+pub trait System: Send + Sync {
+    /// Tenants that exist.
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+    /// Runs in state `running`, or with leases still open though they ended: what a restart has to
+    /// look at.
+    async fn unfinished(&self) -> Result<Vec<(Tenant, RunId)>, StoreError>;
+    /// Runs with a timer due by then.
+    async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<(Tenant, RunId)>, StoreError>;
+    /// When the next timer is due.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+}

@@ -1,0 +1,33 @@
+//! The vocabulary every other crate speaks: typed ids, time, digests, labels, classes, the closed
+//! set of actions, secrets and signatures. Nothing here performs I/O or reads a clock.
+
+mod action;
+mod canonical;
+mod class;
+pub mod crash;
+mod digest;
+mod function;
+mod id;
+mod label;
+mod limits;
+mod name;
+mod ports;
+mod principal;
+mod secret;
+mod sign;
+mod time;
+
+pub use action::{Action, ResourceKind};
+pub use canonical::{CanonicalError, canonical_json, parse_canonical};
+pub use class::{Category, Class, Impact};
+pub use digest::{Digest, DigestError, base64_decode, base64_encode, base64url_decode, base64url_encode};
+pub use function::{EffectClass, IdentityModel};
+pub use id::{Attempt, DecisionId, IdError, LeaseId, RunId, StepKey, StepPath, StepSeq, TokenId};
+pub use label::{Confidentiality, Integrity, Labels, Readers, Source};
+pub use limits::Limits;
+pub use name::{Environment, FunctionName, GroupName, NameError, Project, ResourceName, Tenant};
+pub use ports::{Clock, Entropy, EntropyError, SystemClock, SystemEntropy};
+pub use principal::{Caller, Principal, PrincipalKind};
+pub use secret::Secret;
+pub use sign::{Ed25519Signer, KeyError, KeyId, PublicKey, Signature, SignatureError, Signer};
+pub use time::{Duration, Timestamp};

@@ -1,0 +1,204 @@
+//! One entry of the ledger: an event in its only byte form.
+
+use crate::kind::{EventKind, RunScope};
+use crate::{ocsf, tree};
+use mandate_kernel::{CanonicalError, Digest, Limits, RunId, Tenant, Timestamp, canonical_json, parse_canonical};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The largest integer that canonical JSON carries exactly (RFC 8785 §3.2.2.3): 2^53 - 1.
+const MAX_EXACT: u64 = (1 << 53) - 1;
+
+/// Something that happened, before it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// In whose ledger.
+    pub tenant: Tenant,
+    /// What.
+    pub kind: EventKind,
+    /// Who: `Principal::subject()`, such as `user:finance-lead`.
+    pub actor: String,
+    /// Its place in its run's chain, for kinds that have one.
+    pub run: Option<RunLink>,
+    /// What else is to be known: an object. Never a secret or a payload; those by digest.
+    pub details: Value,
+}
+
+/// An entry's place in its run: entries of a run form a chain of their own, at once and without the
+/// tree, so that none can be left out of a passport.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunLink {
+    /// The run.
+    pub run: RunId,
+    /// Ordinal within the run, from 0.
+    pub seq: u32,
+    /// Leaf hash of the run's previous entry; `None` only at 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<Digest>,
+}
+
+/// An event in canonical JSON (RFC 8785), at most [`Limits::ledger_entry`] bytes. Only
+/// [`Event::encode`] and [`Entry::decode`] make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    bytes: Vec<u8>,
+}
+
+/// Why an event can't be written, or bytes are not an entry.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// `details` is not an object.
+    #[error("details of a {kind} entry must be a JSON object")]
+    DetailsNotObject {
+        /// Of which kind.
+        kind: EventKind,
+    },
+    /// An integer that canonical JSON would round.
+    #[error("the value holds an integer beyond 2^53, which canonical JSON would round: write it as text")]
+    InexactNumber,
+    /// Nested too deeply.
+    #[error("the value is nested deeper than {} levels", Limits::DEFAULT.depth)]
+    TooDeep,
+    /// Actor is empty or not `kind:name`.
+    #[error("actor `{given}` is not of the form kind:name")]
+    Actor {
+        /// What was given, shortened.
+        given: String,
+    },
+    /// A link where there must be none, or none where there must be one.
+    #[error("a {kind} entry {} a link into a run", if *.needed { "needs" } else { "must not carry" })]
+    RunLink {
+        /// Of which kind.
+        kind: EventKind,
+        /// Whether it needs the link.
+        needed: bool,
+    },
+    /// `prev` is missing after the first entry, or present at the first.
+    #[error("entry {seq} of a run must {} its predecessor", if *.seq == 0 { "not name" } else { "name" })]
+    Prev {
+        /// Ordinal within the run.
+        seq: u32,
+    },
+    /// The entry would be too large.
+    #[error("entry of {size} bytes exceeds {}: put payloads in blobs and their digests in the entry", Limits::DEFAULT.ledger_entry)]
+    TooLarge {
+        /// Its size.
+        size: usize,
+    },
+    /// Not canonical JSON.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// Canonical JSON, but not what an event is written as.
+    #[error("not a ledger entry: {reason}")]
+    NotAnEntry {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// Writes the event.
+    ///
+    /// # Errors
+    /// [`EntryError`] when the event breaks a rule of its kind or is too large.
+    pub fn encode(&self) -> Result<Entry, EntryError> {
+        self.check()?;
+        let bytes = canonical_json(&ocsf::entry_object(self))?;
+        if bytes.len() > Limits::DEFAULT.ledger_entry {
+            return Err(EntryError::TooLarge { size: bytes.len() });
+        }
+        Ok(Entry { bytes })
+    }
+
+    fn check(&self) -> Result<(), EntryError> {
+        let kind = self.kind;
+        if !self.details.is_object() {
+            return Err(EntryError::DetailsNotObject { kind });
+        }
+        check_value(&self.details, Limits::DEFAULT.depth)?;
+        if !self.actor.split_once(':').is_some_and(|(class, name)| !class.is_empty() && !name.is_empty()) {
+            return Err(EntryError::Actor { given: self.actor.chars().take(80).collect() });
+        }
+        match (kind.run_scope(), &self.run) {
+            (RunScope::Always, None) => Err(EntryError::RunLink { kind, needed: true }),
+            (RunScope::Never, Some(_)) => Err(EntryError::RunLink { kind, needed: false }),
+            (_, Some(link)) if (link.seq == 0) != link.prev.is_none() => Err(EntryError::Prev { seq: link.seq }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether canonical JSON carries the value exactly, and it is not too deep.
+pub(crate) fn check_value(value: &Value, depth: usize) -> Result<(), EntryError> {
+    let inner = depth.checked_sub(1).ok_or(EntryError::TooDeep)?;
+    match value {
+        Value::Number(n) => {
+            let magnitude = n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs));
+            if magnitude.is_some_and(|m| m > MAX_EXACT) { Err(EntryError::InexactNumber) } else { Ok(()) }
+        }
+        Value::Array(items) => items.iter().try_for_each(|item| check_value(item, inner)),
+        Value::Object(map) => map.values().try_for_each(|item| check_value(item, inner)),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
+impl Entry {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, taken out.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The RFC 6962 leaf hash: `SHA-256(0x00 ‖ bytes)`.
+    #[must_use]
+    pub fn leaf_hash(&self) -> Digest {
+        tree::leaf_hash(&self.bytes)
+    }
+
+    /// Reads an entry strictly: the event in it is written again and must give the same bytes.
+    ///
+    /// # Errors
+    /// [`EntryError`] for anything [`Event::encode`] would not have written.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, Event), EntryError> {
+        if bytes.len() > Limits::DEFAULT.ledger_entry {
+            return Err(EntryError::TooLarge { size: bytes.len() });
+        }
+        let event = event_in(parse_canonical(bytes)?)?;
+        let entry = event.encode()?;
+        if entry.bytes == bytes {
+            Ok((entry, event))
+        } else {
+            Err(EntryError::NotAnEntry { reason: "its OCSF attributes do not follow from its event".to_owned() })
+        }
+    }
+}
+
+fn event_in(mut object: Value) -> Result<Event, EntryError> {
+    Ok(Event {
+        time: field(&mut object, "/time")?,
+        tenant: field(&mut object, "/metadata/tenant_uid")?,
+        kind: field(&mut object, "/metadata/event_code")?,
+        actor: field(&mut object, "/actor/user/uid")?,
+        run: match object.pointer("/unmapped/mandate/run") {
+            Some(_) => Some(field(&mut object, "/unmapped/mandate/run")?),
+            None => None,
+        },
+        details: field(&mut object, "/unmapped/mandate/details")?,
+    })
+}
+
+/// Takes one attribute out.
+fn field<T: serde::de::DeserializeOwned>(object: &mut Value, pointer: &str) -> Result<T, EntryError> {
+    let value = object.pointer_mut(pointer).map(Value::take);
+    let value = value.ok_or_else(|| EntryError::NotAnEntry { reason: format!("{pointer} is missing") })?;
+    serde_json::from_value(value).map_err(|e| EntryError::NotAnEntry { reason: format!("{pointer}: {e}") })
+}

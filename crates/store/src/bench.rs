@@ -1,0 +1,113 @@
+//! The raw ceiling of group commit: what the store can do when nothing else is done.
+
+use crate::{Store, StoreConfig};
+use mandate_journal::{
+    Admission, ChainHead, Commit, CommitError, EventBody, Fence, JOURNAL_VERSION, JournalEvent, NewRun, RunState,
+    RunStatus, StoreError, Transition,
+};
+use mandate_kernel::{
+    Attempt, Caller, Class, Digest, Environment, Principal, ResourceName, RunId, StepKey, StepSeq, SystemEntropy,
+    Tenant, Timestamp,
+};
+use mandate_ledger::{Event, EventKind, RunLink};
+use std::path::Path;
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// Commits minimal transitions, each of one journal event, one ledger entry and one admission, from
+/// `clients` tasks at once through the writer that everything else uses, and gives the rate in commits
+/// per second. `total` is split evenly; all are prepared beforehand, so that only committing is timed.
+/// `path` must not exist yet. Beside it the whole pipeline's rate is to be read.
+///
+/// # Errors
+/// [`CommitError`] when the store fails.
+pub async fn group_commit_ceiling(path: &Path, clients: usize, total: usize) -> Result<f64, CommitError> {
+    let store = Store::open(StoreConfig::new(path))?;
+    let tenant = Tenant::new("bench").map_err(broken)?;
+    let handle = store.of(&Caller::system(tenant.clone(), "bench"));
+    let each = total.div_ceil(clients.max(1));
+    let mut scripts = Vec::with_capacity(clients);
+    for _ in 0..clients {
+        let (start, steps) = script(&tenant, each)?;
+        handle.commit(start).await?;
+        scripts.push(steps);
+    }
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for steps in scripts {
+        let handle = handle.clone();
+        tasks.spawn(async move {
+            for step in steps {
+                handle.commit(step).await?;
+            }
+            Ok::<(), CommitError>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(broken)??;
+    }
+    let rate = (each * clients) as f64 / began.elapsed().as_secs_f64();
+    store.close().await;
+    Ok(rate)
+}
+
+fn broken(error: impl std::fmt::Display) -> CommitError {
+    CommitError::Store(StoreError::Unavailable(format!("the measurement could not be set up: {error}")))
+}
+
+/// The transition that makes a run, and those of its steps.
+fn script(tenant: &Tenant, steps: usize) -> Result<(Transition, Vec<Transition>), CommitError> {
+    let run = RunId::generate(Timestamp::EPOCH, &SystemEntropy).map_err(broken)?;
+    let mut chain = ChainHead { next: 0, last: None };
+    let mut start = step(tenant, &run, 0, &mut chain)?;
+    start.admission = None;
+    start.create = Some(NewRun {
+        worker: ResourceName::new("bench/no-op").map_err(broken)?,
+        worker_version: Digest::of(b"bench"),
+        environment: Environment::new("bench").map_err(broken)?,
+        purpose: "measure".to_owned(),
+        class: Class::default(),
+        initiator: Principal::system(tenant.clone(), "bench"),
+        started_at: Timestamp::EPOCH,
+        header: serde_json::Value::Null,
+        start_key: None,
+    });
+    start.status =
+        Some(RunStatus { state: RunState::Running, waiting_for: None, since: Timestamp::EPOCH, problem: None });
+    let steps: Result<Vec<_>, CommitError> = (1..=steps as u64).map(|n| step(tenant, &run, n, &mut chain)).collect();
+    Ok((start, steps?))
+}
+
+/// The `n`-th transition of a run, from 0.
+fn step(tenant: &Tenant, run: &RunId, n: u64, chain: &mut ChainHead) -> Result<Transition, CommitError> {
+    let kind = if n == 0 { EventKind::RunStarted } else { EventKind::StepDecided };
+    let link = RunLink { run: run.clone(), seq: chain.next, prev: chain.last };
+    let event = Event {
+        time: Timestamp::EPOCH,
+        tenant: tenant.clone(),
+        kind,
+        actor: "system:bench".to_owned(),
+        run: Some(link),
+        details: serde_json::json!({"status": "allow", "step": n}),
+    };
+    let entry = event.encode().map_err(broken)?;
+    *chain = ChainHead { next: chain.next + 1, last: Some(entry.leaf_hash()) };
+    let seq = u32::try_from(n).map_err(broken)?;
+    let step = StepKey { run: run.clone(), seq: StepSeq(seq), attempt: Attempt(1) };
+    let journal =
+        JournalEvent { v: JOURNAL_VERSION, seq: n + 1, at: Timestamp::EPOCH, body: EventBody::Woke { timer: seq } };
+    Ok(Transition {
+        tenant: tenant.clone(),
+        run: run.clone(),
+        fence: Fence { journal_seq: n, epoch: 1, revocations: Some(0) },
+        create: None,
+        events: vec![journal],
+        entries: vec![entry],
+        chain: *chain,
+        admission: Some(Admission { step, request: Digest::of(run.as_str().as_bytes()) }),
+        leases: Vec::new(),
+        timers: Vec::new(),
+        payloads: Vec::new(),
+        status: None,
+    })
+}

@@ -1,0 +1,180 @@
+//! An administrative change: checked and encoded by whoever asks, then written whole.
+
+use super::codec::{int, nat, one, run};
+use super::common::{blob, ensure_tenant, keep_payloads, raise_revocations, revocations};
+use super::entries::{self, Placed};
+use super::fault::{Reading, Writing};
+use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, SealedPayload, SecretRecord};
+use mandate_kernel::{Digest, Tenant, Timestamp, canonical_json};
+use rusqlite::{Connection, params};
+
+const CURRENT: &str = "SELECT version, deleted FROM resources WHERE tenant = ?1 AND kind = ?2 AND name = ?3";
+const POINT: &str = "INSERT INTO resources (tenant, kind, name, version, deleted) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (tenant, kind, name) DO UPDATE SET version = excluded.version, deleted = excluded.deleted";
+const VERSION: &str = "INSERT INTO resource_versions
+    (tenant, kind, name, version, digest, spec, written_by, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const GENERATION: &str = "UPDATE tenants SET generation = generation + 1 WHERE tenant = ?1";
+const NEWEST_SECRET: &str =
+    "SELECT coalesce(max(version), 0) FROM secrets WHERE tenant = ?1 AND kind = ?2 AND name = ?3";
+const SECRET: &str = "INSERT INTO secrets (tenant, kind, name, version, sealed, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant, kind, name, version) DO NOTHING";
+const SHRED: &str = "DELETE FROM secrets WHERE tenant = ?1 AND kind = ?2 AND name = ?3";
+const RAISE: &str = "INSERT INTO epochs (tenant, kind, name, epoch) VALUES (?1, ?2, ?3, 1)
+    ON CONFLICT (tenant, kind, name) DO UPDATE SET epoch = epoch + 1";
+
+/// A change that agrees with itself and with its tenant, its values encoded.
+#[derive(Debug)]
+pub(super) struct Checked {
+    tenant: Tenant,
+    at: Timestamp,
+    by: String,
+    resources: Vec<(ResourceWrite, Option<Content>)>,
+    secrets: Vec<SecretRecord>,
+    shred: Vec<(String, String)>,
+    revoke: Vec<EpochKey>,
+    entries: Vec<Placed>,
+    payloads: Vec<SealedPayload>,
+}
+
+/// A resource's content: canonical JSON and its digest.
+#[derive(Debug)]
+struct Content {
+    json: Vec<u8>,
+    digest: Digest,
+}
+
+/// How an epoch key is stored.
+pub(super) fn epoch_columns(key: &EpochKey) -> (&'static str, &str) {
+    match key {
+        EpochKey::Tenant => ("tenant", ""),
+        EpochKey::Configuration => ("configuration", ""),
+        EpochKey::User(name) => ("user", name),
+        EpochKey::Credential(name) => ("credential", name),
+        EpochKey::Function(name) => ("function", name),
+        EpochKey::Worker(name) => ("worker", name),
+        EpochKey::Grant(name) => ("grant", name),
+        EpochKey::Run(name) => ("run", name),
+    }
+}
+
+impl Checked {
+    /// Everything that can be found out without the database.
+    pub(super) fn new(tenant: &Tenant, change: Change) -> Result<Self, CommitError> {
+        if change.tenant != *tenant {
+            let why = format!("it is for tenant {}, and was given to tenant {tenant}", change.tenant);
+            return Err(CommitError::Invalid(why));
+        }
+        let encode = |write: ResourceWrite| Ok((content(&write)?, write)).map(|(content, write)| (write, content));
+        let resources: Result<Vec<_>, CommitError> = change.resources.into_iter().map(encode).collect();
+        Ok(Self {
+            tenant: change.tenant,
+            at: change.at,
+            by: change.by,
+            resources: resources?,
+            secrets: change.secrets,
+            shred: change.shred,
+            revoke: change.revoke,
+            entries: entries::alone(change.entries, tenant)?,
+            payloads: change.payloads,
+        })
+    }
+
+    /// Whether it destroys secrets.
+    pub(super) fn shreds(&self) -> bool {
+        !self.shred.is_empty()
+    }
+
+    /// Writes it, or says why not. Shredding comes before new secrets, so that one change can replace.
+    pub(super) fn write(&self, conn: &Connection) -> Writing<u64> {
+        ensure_tenant(conn, &self.tenant)?;
+        for (write, content) in &self.resources {
+            self.resource(conn, write, content.as_ref())?;
+        }
+        if !self.resources.is_empty() {
+            run(conn, GENERATION, [self.tenant.as_str()])?;
+        }
+        for (kind, name) in &self.shred {
+            run(conn, SHRED, params![self.tenant.as_str(), kind, name])?;
+        }
+        for secret in &self.secrets {
+            self.secret(conn, secret)?;
+        }
+        entries::append(conn, &self.tenant, &self.entries)?;
+        keep_payloads(conn, &self.tenant, &self.payloads)?;
+        Ok(self.revoke(conn)?)
+    }
+
+    fn resource(&self, conn: &Connection, write: &ResourceWrite, content: Option<&Content>) -> Writing<()> {
+        let (tenant, ResourceWrite { kind, name, expected, .. }) = (self.tenant.as_str(), write);
+        let found = one(conn, CURRENT, params![tenant, kind, name], |row| {
+            Ok((nat::<u64>(row.get(0)?, "resource version")?, row.get::<_, bool>(1)?))
+        })?;
+        let (last, actual) = match found {
+            Some((version, false)) => (version, version),
+            // What was deleted is not there, but its numbers are not used again.
+            Some((version, true)) => (version, 0),
+            None => (0, 0),
+        };
+        if let Some(expected) = *expected
+            && expected != actual
+        {
+            let (kind, name) = (kind.clone(), name.clone());
+            return Err(CommitError::VersionConflict { kind, name, expected, actual }.into());
+        }
+        if content.is_none() && actual == 0 {
+            return Ok(());
+        }
+        let version = int(last.saturating_add(1));
+        run(conn, POINT, params![tenant, kind, name, version, content.is_none()])?;
+        let (digest, json) = (content.map(|c| &c.digest), content.map(|c| &c.json));
+        let at = self.at.as_millis();
+        run(conn, VERSION, params![tenant, kind, name, version, blob(digest), json, self.by, at])?;
+        Ok(())
+    }
+
+    fn secret(&self, conn: &Connection, secret: &SecretRecord) -> Writing<()> {
+        let (tenant, SecretRecord { kind, name, version, sealed, created_at }) = (self.tenant.as_str(), secret);
+        let row = params![tenant, kind, name, version, sealed, created_at.as_millis()];
+        if run(conn, SECRET, row)? == 1 {
+            return Ok(());
+        }
+        let newest = one(conn, NEWEST_SECRET, params![tenant, kind, name], |row| {
+            Ok(nat::<u64>(row.get(0)?, "secret version")?)
+        })?;
+        let (kind, name, expected) = (kind.clone(), name.clone(), u64::from(version.saturating_sub(1)));
+        Err(CommitError::VersionConflict { kind, name, expected, actual: newest.unwrap_or(0) }.into())
+    }
+
+    fn revoke(&self, conn: &Connection) -> Reading<u64> {
+        for key in &self.revoke {
+            let (kind, name) = epoch_columns(key);
+            run(conn, RAISE, params![self.tenant.as_str(), kind, name])?;
+        }
+        match self.revoke.len() {
+            0 => revocations(conn, &self.tenant),
+            count => raise_revocations(conn, &self.tenant, count as u64),
+        }
+    }
+}
+
+fn content(write: &ResourceWrite) -> Result<Option<Content>, CommitError> {
+    let Some(spec) = &write.spec else { return Ok(None) };
+    let refused = |why: String| CommitError::Invalid(format!("{} {} can't be written: {why}", write.kind, write.name));
+    if !is_exact(spec) {
+        let why = "it holds an integer beyond 2^53, which canonical JSON would round: write it as text";
+        return Err(refused(why.to_owned()));
+    }
+    let json = canonical_json(spec).map_err(|e| refused(e.to_string()))?;
+    Ok(Some(Content { digest: Digest::of(&json), json }))
+}
+
+/// Whether canonical JSON (RFC 8785 §3.2.2.3) carries each number as it is.
+fn is_exact(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Number(n) => n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs)).is_none_or(|n| n < 1 << 53),
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(map) => map.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}

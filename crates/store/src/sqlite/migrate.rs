@@ -1,0 +1,84 @@
+//! Forward-only migrations, each in the transaction that records it.
+
+use super::fault::Reading;
+use mandate_journal::StoreError;
+use rusqlite::Connection;
+
+/// Marks the file as ours: "MNDT".
+const APPLICATION_ID: i64 = 0x4d4e_4454;
+
+/// Every schema, in order; the position is the version.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+
+/// The version this build knows.
+fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// Brings the schema up to date, and refuses one from the future or a file that is not ours.
+pub(super) fn migrate(conn: &Connection) -> Reading<()> {
+    // Exclusive at once: two processes that open a fresh file together must not both find it empty.
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let done = advance(conn).and_then(|()| Ok(conn.execute_batch("COMMIT")?));
+    if done.is_err() && !conn.is_autocommit() {
+        // The first error is the one to tell.
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    done
+}
+
+fn advance(conn: &Connection) -> Reading<()> {
+    let found = match version(conn)? {
+        Some(found) => found,
+        None => {
+            conn.execute_batch("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY) STRICT")?;
+            conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+            0
+        }
+    };
+    for (at, sql) in MIGRATIONS.iter().enumerate().skip(found) {
+        conn.execute_batch(sql)?;
+        conn.execute("INSERT INTO schema_version (version) VALUES (?1)", [i64::try_from(at + 1).unwrap_or(i64::MAX)])?;
+    }
+    Ok(())
+}
+
+/// The schema version found; `None` for an empty file.
+///
+/// # Errors
+/// `Corrupt` for a newer schema, or for a database that something else made.
+fn version(conn: &Connection) -> Reading<Option<usize>> {
+    let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if objects == 0 && application == 0 {
+        return Ok(None);
+    }
+    if application != APPLICATION_ID {
+        let told = "the file is a database, but not one of Mandate; check the path";
+        return Err(StoreError::Corrupt(told.to_owned()).into());
+    }
+    let found: i64 = conn.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+    match usize::try_from(found) {
+        Ok(found) if found <= newest() => Ok(Some(found)),
+        _ => {
+            let told = format!(
+                "schema version {found} is newer than {}, the newest this build knows; run the newer build, or restore a \
+                 backup made before the upgrade",
+                newest()
+            );
+            Err(StoreError::Corrupt(told).into())
+        }
+    }
+}
+
+/// Refuses a schema that can't be read as it is; for opening without the right to change it.
+pub(super) fn require_current(conn: &Connection) -> Reading<()> {
+    match version(conn)? {
+        Some(found) if found == newest() => Ok(()),
+        Some(found) => {
+            let told = format!("schema version {found} is older than {}; start the node once to bring it up", newest());
+            Err(StoreError::Corrupt(told).into())
+        }
+        None => Err(StoreError::Corrupt("the database is empty".to_owned()).into()),
+    }
+}

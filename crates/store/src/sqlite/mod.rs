@@ -1,0 +1,26 @@
+//! The SQLite implementation: one writer thread, a few read connections, handles confined to a tenant.
+
+mod change;
+mod codec;
+mod common;
+mod config;
+mod entries;
+mod fault;
+mod log;
+mod migrate;
+mod open;
+mod readers;
+mod resources;
+mod runs;
+mod store;
+mod system;
+mod tenant;
+#[cfg(test)]
+mod tidy;
+mod transition;
+mod writer;
+
+pub use config::{PageLimit, StoreConfig};
+pub use store::Store;
+pub use system::SystemHandle;
+pub use tenant::TenantHandle;

@@ -1,0 +1,52 @@
+//! The closed list of queries without a tenant (I5). They return ids and times, nothing else.
+
+use super::codec::{all, int, named, one};
+use super::store::Shared;
+use async_trait::async_trait;
+use mandate_journal::{StoreError, System};
+use mandate_kernel::{RunId, Tenant, Timestamp};
+use rusqlite::{Connection, Params};
+use std::sync::Arc;
+
+const TENANTS: &str = "SELECT tenant FROM tenants ORDER BY tenant";
+const UNFINISHED: &str = "SELECT tenant, run FROM run_state WHERE state = 'running'
+    UNION SELECT tenant, run FROM leases WHERE ended_at IS NULL ORDER BY 1, 2";
+const DUE: &str = "SELECT tenant, run FROM timers WHERE due <= ?1 GROUP BY tenant, run ORDER BY min(due) LIMIT ?2";
+const NEXT_DUE: &str = "SELECT due FROM timers ORDER BY due LIMIT 1";
+
+/// What recovery and the timer loop may ask.
+#[derive(Debug, Clone)]
+pub struct SystemHandle {
+    shared: Arc<Shared>,
+}
+
+impl SystemHandle {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+fn ids(conn: &Connection, sql: &str, params: impl Params) -> super::fault::Reading<Vec<(Tenant, RunId)>> {
+    all(conn, sql, params, |row| Ok((named(row.get(0)?, "tenant")?, named(row.get(1)?, "run id")?)))
+}
+
+#[async_trait]
+impl System for SystemHandle {
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        self.shared.readers.read(|conn| all(conn, TENANTS, [], |row| Ok(named(row.get(0)?, "tenant")?))).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        self.shared.readers.read(|conn| ids(conn, UNFINISHED, [])).await
+    }
+
+    async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        let params = (by.as_millis(), int(limit as u64));
+        self.shared.readers.read(move |conn| ids(conn, DUE, params)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let read = |conn: &Connection| one(conn, NEXT_DUE, [], |row| Ok(Timestamp::from_millis(row.get(0)?)));
+        self.shared.readers.read(read).await
+    }
+}

@@ -1,0 +1,53 @@
+//! SQLite against the contract of a store, and against what only a file can suffer.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test helpers outside of test functions"
+)]
+
+#[path = "../contract/mod.rs"]
+mod contract;
+mod crash;
+mod faults;
+
+use contract::Backend;
+use mandate_journal::{System, TenantStore};
+use mandate_kernel::Caller;
+use mandate_store::{Store, StoreConfig};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A store in a folder that goes with it.
+struct Sqlite {
+    store: Store,
+    folder: TempDir,
+}
+
+impl Sqlite {
+    fn with(change: impl FnOnce(&mut StoreConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = StoreConfig::new(folder.path().join("mandate.db"));
+        change(&mut config);
+        Self { store: Store::open(config).unwrap(), folder }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("mandate.db")
+    }
+}
+
+impl Backend for Sqlite {
+    fn of(&self, caller: &Caller) -> Arc<dyn TenantStore> {
+        Arc::new(self.store.of(caller))
+    }
+    fn system(&self) -> Arc<dyn System> {
+        Arc::new(self.store.system())
+    }
+}
+
+fn fresh() -> Sqlite {
+    Sqlite::with(|_| ())
+}
+
+contract_suite!(crate::fresh);

@@ -1,0 +1,1 @@
+//! Simulated clock, entropy and faults for tests.
