@@ -1,1 +1,19 @@
-//! HTTP: resources, runs, ledger, proofs.
+//! HTTP: the only way in. Every request is authenticated, judged by the gate, and answered with a
+//! resource or a problem (RFC 9457).
+//!
+//! Controllers are thin: they read a request, ask [`Engine::authorize`](mandate_engine::Engine), call
+//! the engine or [`admin`], and write an answer. The router is built from one table of endpoints, each
+//! with the action it asks for, which the golden permission table prints.
+
+pub mod admin;
+mod auth;
+mod body;
+mod endpoints;
+mod handlers;
+mod problem;
+mod state;
+mod view;
+
+pub use endpoints::{Endpoint, endpoint_table, router};
+pub use problem::Problem;
+pub use state::{ApiState, Providers};

@@ -32,7 +32,12 @@ const fn account(
 pub const ACCOUNTS: &[Account] = &[
     account(DEMO, "admin", &["admins"], "administers the tenant; starts and approves nothing"),
     account(DEMO, "finance-lead", &["finance", "finance-leads"], "starts the Quarterly Performance Summary"),
-    account(DEMO, "finance-director", &["finance", "finance-leadership"], "owns Finance's Workers and the ledgerbook key"),
+    account(
+        DEMO,
+        "finance-director",
+        &["finance", "finance-leadership"],
+        "owns Finance's Workers and the ledgerbook key",
+    ),
     account(DEMO, "finance-analyst", &["finance"], "may not even see the Worker"),
     account(DEMO, "product-lead", &["product"], "owns project product; has no right in Finance"),
     account(DEMO, "auditor", &["audit"], "reads and exports everything; changes nothing"),

@@ -89,8 +89,7 @@ mod tests {
         let db = Db::open(&folder.path().join("a.db"), "").unwrap();
         let (id, at) = (Digest::of(b"a"), Timestamp::from_secs);
         let wins: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| db.first_use(id, at(9), at(0)).is_ok())).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| db.first_use(id, at(9), at(0)).is_ok())).collect();
             threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
         });
         assert_eq!(wins, 1);

@@ -68,7 +68,8 @@ async fn costs(State(db): State<Db>, headers: HeaderMap, Query(asked): Query<Ask
     };
     let found = db
         .run(move |connection| {
-            let known = connection.query_row("SELECT sha256 FROM api_key", [], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+            let known =
+                connection.query_row("SELECT sha256 FROM api_key", [], |row| row.get::<_, Vec<u8>>(0)).optional()?;
             if known.as_deref() != Some(&digest.as_bytes()[..]) {
                 return Ok(None);
             }
@@ -79,9 +80,7 @@ async fn costs(State(db): State<Db>, headers: HeaderMap, Query(asked): Query<Ask
     match found {
         Ok(None) => refuse(StatusCode::UNAUTHORIZED, "the X-Api-Key is not known"),
         Ok(Some((rows, _))) if rows.is_empty() => refuse(StatusCode::NOT_FOUND, "no costs of that quarter"),
-        Ok(Some((rows, quarter))) => {
-            Json(json!({"quarter": quarter, "currency": "EUR", "rows": rows})).into_response()
-        }
+        Ok(Some((rows, quarter))) => Json(json!({"quarter": quarter, "currency": "EUR", "rows": rows})).into_response(),
         Err(cause) => internal("costs", &cause),
     }
 }

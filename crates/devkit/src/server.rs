@@ -18,9 +18,8 @@ pub(crate) fn spawn(
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
-    let router = router
-        .layer(DefaultBodyLimit::max(Limits::DEFAULT.request_body))
-        .layer(from_fn_with_state(port, host_is_ours));
+    let router =
+        router.layer(DefaultBodyLimit::max(Limits::DEFAULT.request_body)).layer(from_fn_with_state(port, host_is_ours));
     tokio::spawn(async move {
         let stopped = async move {
             // An error means that the house is gone: stop as well.

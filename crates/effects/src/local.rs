@@ -40,7 +40,8 @@ impl Effect for LocalEffect {
         }
         self.spec.check_arguments(&call.arguments).map_err(arguments)?;
         let bytes = canonical_json(&call.arguments).map_err(|e| arguments(e.to_string()))?;
-        let audience = Audience::new(format!("urn:mandate:local:{}", self.name)).map_err(|e| definition(e.to_string()))?;
+        let audience =
+            Audience::new(format!("urn:mandate:local:{}", self.name)).map_err(|e| definition(e.to_string()))?;
         Ok(Prepared {
             request: Request::Local { name: self.name.clone(), arguments: bytes },
             destination: destination(&self.name),
@@ -63,7 +64,8 @@ impl LocalEffect {
         if *name != self.name {
             return Err(definite("the permit is for another function of this process".to_owned()));
         }
-        let arguments = serde_json::from_slice(arguments).map_err(|_| definite("the arguments are not JSON".to_owned()))?;
+        let arguments =
+            serde_json::from_slice(arguments).map_err(|_| definite("the arguments are not JSON".to_owned()))?;
         let value = function(&arguments).map_err(|why| definite(format!("{name}: {why}")))?;
         let bytes = canonical_json(&value).map_err(|e| definite(format!("{name}: {e}")))?;
         Ok(Reply { value, observed: Digest::of(&bytes), claimed: Claimed::default() })
@@ -118,10 +120,7 @@ mod tests {
         let reply = effect.run(&request("double", r#"{"n":2}"#)).unwrap();
         assert_eq!((reply.value, reply.observed), (json!(4), Digest::of(b"4")));
         for (name, arguments) in [("other", r#"{"n":2}"#), ("double", "{}"), ("double", "nothing")] {
-            assert!(matches!(
-                effect.run(&request(name, arguments)),
-                Err(EffectFailure::Definite { status: 500, .. })
-            ));
+            assert!(matches!(effect.run(&request(name, arguments)), Err(EffectFailure::Definite { status: 500, .. })));
         }
     }
 }

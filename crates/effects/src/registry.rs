@@ -1,8 +1,8 @@
 //! From a function's definition to the effect that performs it.
 
+use crate::EffectsError;
 use crate::http::{HttpEffect, Transport};
 use crate::local::{LocalEffect, LocalFunction};
-use crate::EffectsError;
 use mandate_directory::{ConnectionSpec, FunctionSpec, Target};
 use mandate_gate::Effect;
 use mandate_kernel::Limits;

@@ -5,7 +5,7 @@ use crate::{Catalog, EngineError, Ports};
 use mandate_issuer::Issuer;
 use mandate_journal::TenantStore;
 use mandate_kernel::{Caller, PublicKey, Signer, Tenant};
-use mandate_ledger::Role;
+use mandate_ledger::{Algorithm, Role, TenantAnchor, VerifierKey};
 use mandate_vault::TenantVault;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
@@ -76,6 +76,17 @@ impl TenantContext {
         &self.names
     }
 
+    /// Its store, confined to this tenant.
+    #[must_use]
+    pub fn store(&self) -> &dyn TenantStore {
+        self.store.as_ref()
+    }
+
+    /// Says that entries were written which the sequencer should look at soon.
+    pub fn entries_arrived(&self) {
+        self.entries_waiting.notify_one();
+    }
+
     /// Its vault.
     #[must_use]
     pub const fn vault(&self) -> &TenantVault {
@@ -86,6 +97,18 @@ impl TenantContext {
     #[must_use]
     pub fn public_key(&self, role: Role) -> PublicKey {
         self.keys().public(role)
+    }
+
+    /// What a trust anchor pins of this tenant: its first keys.
+    ///
+    /// # Errors
+    /// [`EngineError`] when they can't be read.
+    pub async fn anchor(&self) -> Result<TenantAnchor, EngineError> {
+        let first = |role: Role| async move { Ok::<_, EngineError>(self.vault.signing_key(role.as_str(), 1).await?.public()) };
+        let origin = self.names.origin.clone();
+        let log = VerifierKey::new(origin.clone(), Algorithm::Ed25519, first(Role::Log).await?)
+            .map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+        Ok(TenantAnchor { origin, log, evidence: first(Role::Evidence).await?, token: first(Role::Token).await? })
     }
 
     pub(crate) fn keys(&self) -> Arc<TenantKeys> {

@@ -1,6 +1,6 @@
 //! A tenant's signing keys and their recorded history.
 
-use crate::{EngineError, Ports};
+use crate::{EngineError, Ports, TenantContext};
 use mandate_journal::{Change, CommitError, ResourceWrite, TenantStore};
 use mandate_kernel::{PublicKey, Signer, Tenant};
 use mandate_ledger::{Dsse, Event, EventKind, KeyStatement, Role};
@@ -135,14 +135,14 @@ impl TenantKeys {
 /// recorded in the ledger.
 pub(crate) async fn rotate(
     ports: &Ports,
-    tenant: &Tenant,
-    store: &dyn TenantStore,
-    vault: &TenantVault,
+    context: &TenantContext,
     current: &TenantKeys,
     role: Role,
     by: &str,
-    key_name: String,
 ) -> Result<PublicKey, EngineError> {
+    let TenantContext { tenant, store, vault, .. } = context;
+    // The log's key goes by the log's name; the others have no name of their own.
+    let key_name = if role == Role::Log { context.names.origin.clone() } else { format!("{tenant}/{role}") };
     let now = ports.clock.now();
     let held: Vec<StoredStatement> = store
         .resources(STATEMENT)

@@ -1,10 +1,14 @@
 //! The passport of a run, and proofs from the ledger.
 
 use crate::sequencer::proof_from_store;
-use crate::{Engine, EngineError, TenantContext};
+use crate::{Engine, EngineError, KeyRole, TenantContext, keys};
+use mandate_gate::{Access, Permit};
 use mandate_journal::RunRecord;
-use mandate_kernel::{Digest, Duration, RunId};
-use mandate_ledger::{BuildInput, Dsse, Entry, PassportEntry, inclusion_proof, passport};
+use mandate_kernel::{Digest, Duration, PublicKey, RunId};
+use mandate_ledger::{BuildInput, Dsse, Entry, PassportEntry, TilePath, inclusion_proof, passport, tiles};
+
+/// Leaves or nodes in a full tile (C2SP tlog-tiles).
+const TILE: u64 = 256;
 
 /// An entry with its proof, for `audit proof`.
 pub struct Inclusion {
@@ -113,6 +117,56 @@ impl Engine {
         let entry = entry.ok_or_else(|| EngineError::Inconsistent(format!("entry {index} is missing")))?;
         let proof = proof_from_store(context.store.as_ref(), |nodes| inclusion_proof(nodes, index, size)).await?;
         Ok(Inclusion { index, entry, proof, checkpoint })
+    }
+
+    /// One file of the log in C2SP tlog-tiles form, such as `tile/0/000`.
+    ///
+    /// # Errors
+    /// [`EngineError::Absent`] when the log has no such file.
+    pub async fn tile(&self, context: &TenantContext, path: &str) -> Result<Vec<u8>, EngineError> {
+        let absent = || EngineError::Absent(format!("file {}", path.chars().take(80).collect::<String>()));
+        let tile: TilePath = path.parse().map_err(|_| absent())?;
+        let size = context.store.head().await?.frontier.size();
+        match tile {
+            TilePath::Checkpoint => Ok(self.checkpoint(context).await?.1.into_bytes()),
+            TilePath::Entries { index, width } => {
+                let from = index.saturating_mul(TILE);
+                let to = from.saturating_add(u64::from(width));
+                if to > size {
+                    return Err(absent());
+                }
+                let mut bytes = Vec::new();
+                for entry in context.store.entries(from, to).await? {
+                    tiles::push_entry(&mut bytes, &entry).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+                }
+                Ok(bytes)
+            }
+            TilePath::Hashes { level, index, width } => {
+                let from = index.saturating_mul(TILE);
+                let node_level = level.checked_mul(8).ok_or_else(absent)?;
+                let wanted: Vec<_> = (from..from.saturating_add(u64::from(width))).map(|i| (node_level, i)).collect();
+                let found: Option<Vec<Digest>> = context.store.nodes(&wanted).await?.into_iter().collect();
+                Ok(found.ok_or_else(absent)?.iter().flat_map(|digest| *digest.as_bytes()).collect())
+            }
+        }
+    }
+
+    /// Replaces the newest key of a role by a successor that it and the witness vouch for.
+    ///
+    /// # Errors
+    /// [`EngineError::Witness`] when the witness can't sign; nothing has changed then.
+    pub async fn rotate_key(
+        &self,
+        context: &TenantContext,
+        permit: &Permit<Access>,
+        role: KeyRole,
+    ) -> Result<PublicKey, EngineError> {
+        let by = permit.caller().principal.subject();
+        let keys = context.keys();
+        let key = keys::rotate(&self.ports, context, &keys, role, &by).await?;
+        context.reload_keys(&self.ports).await?;
+        context.entries_waiting.notify_one();
+        Ok(key)
     }
 
     /// Signed statements of every key rotation of a tenant.

@@ -1,7 +1,7 @@
 //! What the ledger says about a step. One function for each kind of entry, so that the words are in
 //! one place. Values appear as commitments, never themselves.
 
-use mandate_gate::{AuthorityRoot, InFlight, Prepared, Request, StepFacts};
+use mandate_gate::{AuthorityRoot, Prepared, Request, StepFacts};
 use mandate_identity::{ArgumentLimits, Authority};
 use mandate_journal::{Problem, RunState, Stored, WaitingFor};
 use mandate_kernel::{DecisionId, Digest, LeaseId, TokenId};
@@ -110,9 +110,4 @@ impl Given<'_> {
 /// How a run's end or wait reads.
 pub(crate) fn state(state: RunState, waiting: Option<WaitingFor>, problem: Option<&Problem>) -> Value {
     json!({"state": state, "waiting_for": waiting, "problem": problem})
-}
-
-/// What a stop found in flight.
-pub(crate) fn in_flight(found: &[InFlight]) -> Value {
-    json!(found)
 }

@@ -9,7 +9,8 @@ use crate::{Engine, EngineError, TenantContext, WitnessError};
 use mandate_journal::{Integration, LogHead, TenantStore};
 use mandate_kernel::{Digest, crash};
 use mandate_ledger::{
-    AddCheckpoint, Checkpoint, Frontier, Nodes, NoteSignature, SignedNote, VerifierKey, checkpoint, consistency_proof, leaf_hash,
+    AddCheckpoint, Checkpoint, Frontier, Nodes, NoteSignature, SignedNote, VerifierKey, checkpoint, consistency_proof,
+    leaf_hash,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

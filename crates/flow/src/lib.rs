@@ -1,4 +1,67 @@
 //! The workflow language and its pure machine.
+//!
+//! A Worker is a document of the [Open Workflow Specification](https://open-workflow-specification.org)
+//! DSL 1.0.3. [`Program`] compiles it, [`Machine`] runs it: the machine says what it wants done
+//! ([`Intent`]) and is told what happened ([`Event`]). Nothing here performs I/O, reads a clock or draws
+//! random numbers, so the same events give the same intents, and a run is replayed from its journal.
+//!
+//! # What is supported
+//!
+//! | Part | How |
+//! |---|---|
+//! | `document`, `input`, `output`, `do` | whole; `dsl` 1.0.0 to 1.0.3 |
+//! | `evaluate` | `language: jq`, `mode: strict`, as by default |
+//! | every task | `if`, `input`, `output`, `export`, `then`, `metadata` |
+//! | `call` | a registered function by name, `with` arguments |
+//! | `do`, `set`, `switch`, `for`, `raise`, `wait` | whole, but for `raise` by reference |
+//! | `try` | `errors.with`, `as`, `when`, `exceptWhen`, `retry`, `do`, `then` |
+//! | schemas | `type`, `enum`, `const`, `required`, `properties`, `additionalProperties`, `items`, `pattern`, and bounds of numbers, lengths and counts; checked by the machine. `format` and other annotations do not reject |
+//!
+//! All else the language has (`fork`, `listen`, `emit`, `run`, `call: http` and other protocols,
+//! `schedule`, `timeout`, `use`, external schemas, other schema keywords) is refused at compile time as
+//! *not supported yet* ([`UNSUPPORTED`]). What the language does not have is refused as unknown. Each
+//! finding ([`Diagnostic`]) names file, line and column; all are given at once.
+//!
+//! # Where the specification leaves a choice
+//! - A task whose `if` does not hold is skipped: its input passes by, its `then` does not count.
+//! - An expression gives exactly one value. Collect several with `[ ]`.
+//! - `${ }` must be the whole text; `if`, `when`, `exceptWhen`, `while`, `in`, `from` and `as` may leave
+//!   it out. A condition holds unless it is null or false, as in jq.
+//! - The output of one turn of a `for` is the input of the next. `exit` in it ends the turn.
+//! - `retry.limit.attempt.count` counts all attempts, the first included; 20 without a limit. When they
+//!   are used up, `catch.do` runs; without one the error goes on up. A repeated call is a new step with
+//!   a new ordinal, judged again.
+//! - `retry.jitter` is drawn from the run's id, so that a replay pauses alike.
+//! - Errors are emitted under the specification's 1.0.0 types; a filter on a type also matches the
+//!   same type at its older and newer addresses ([`same_type`]).
+//! - A refusal by the gate is not an error of the machine: there is no event for it, the engine ends
+//!   the run, and no `catch` can swallow it.
+//! - `export.as` replaces the context, which begins as `{}`.
+//!
+//! # Stricter than the specification
+//! - A credential written into the document is refused, by name (`Authorization`, `password`, …) and by
+//!   form (`Bearer …`). `$secrets` is refused in every expression: none ever sees a secret (I4).
+//! - YAML holds one document without duplicate keys, anchors, aliases and tags, and only numbers that
+//!   JSON keeps exactly ([`yaml`]).
+//!
+//! # Expressions
+//! A tame subset of jq, read by jaq's parser and evaluated here ([`evaluate`]) within bounds on steps,
+//! memory, result and nesting: paths, slices, iteration, `|`, `,`, literals, interpolated text,
+//! construction, comparison, arithmetic, `and`, `or`, `//`, `?`, `if`, `as $x`, and the functions `abs add
+//! all any ascii_downcase ascii_upcase ceil contains empty endswith error first flatten floor
+//! from_entries group_by has join keys last length limit map map_values max max_by min min_by not range
+//! reverse round select sort sort_by split startswith to_entries tonumber tostring type unique unique_by
+//! values with_entries`. Everything else is refused at compile time.
+//!
+//! Variables: `$context $input $output $task $workflow $runtime`, those of loops (`$item`, `$index`, or
+//! as named) and of `catch` (`$error`, or as named).
+//!
+//! It differs from jq where a replay or a sum of money would suffer: a value is its canonical form
+//! (RFC 8785), so `1.0` is `1` and objects iterate by key; an integer past 2^53, a division by zero and
+//! a number that is not finite are errors; `.[0]` of an object is an error.
+//!
+//! # Labels
+//! Every value carries labels that never get lost (I7); see [`Machine`].
 
 mod diagnostic;
 mod error;

@@ -115,11 +115,24 @@ impl Spanned {
 
     /// A finding about the value at a pointer.
     #[must_use]
-    pub fn diagnostic(&self, code: &'static str, pointer: &str, message: impl Into<String>, help: Option<&str>) -> Diagnostic {
+    pub fn diagnostic(
+        &self,
+        code: &'static str,
+        pointer: &str,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> Diagnostic {
         self.found(code, pointer, self.place(pointer), message.into(), help)
     }
 
-    pub(crate) fn found(&self, code: &'static str, pointer: &str, place: Option<Place>, message: String, help: Option<&str>) -> Diagnostic {
+    pub(crate) fn found(
+        &self,
+        code: &'static str,
+        pointer: &str,
+        place: Option<Place>,
+        message: String,
+        help: Option<&str>,
+    ) -> Diagnostic {
         let place = place.unwrap_or_default();
         Diagnostic {
             code,
@@ -172,7 +185,12 @@ fn locate(raw: &str, decoded: &str, offset: usize, len: usize) -> Option<(usize,
 pub fn parse(file: &str, text: &str) -> Result<Spanned, Diagnostics> {
     let mut builder = Builder::new(file, text);
     if text.len() > Limits::DEFAULT.request_body {
-        builder.report("yaml.size", Place { line: 1, column: 1, ..Place::default() }, format!("the file is larger than {} bytes", Limits::DEFAULT.request_body), None);
+        builder.report(
+            "yaml.size",
+            Place { line: 1, column: 1, ..Place::default() },
+            format!("the file is larger than {} bytes", Limits::DEFAULT.request_body),
+            None,
+        );
     } else {
         builder.read();
     }
@@ -222,6 +240,22 @@ impl<'t> Builder<'t> {
         Place { line: span.start.line(), column: span.start.col() + 1, offset, len }
     }
 
+    /// The place of a marker; behind the last character that is not blank where it lies past that.
+    fn within(&self, marker: &Marker) -> Place {
+        let written = self.text.trim_end();
+        let offset = self.byte(marker);
+        if offset <= written.len() {
+            return Place { line: marker.line().max(1), column: marker.col() + 1, offset, len: 0 };
+        }
+        let last = written.rsplit_once('\n').map_or(written, |(_, last)| last);
+        Place {
+            line: written.matches('\n').count() + 1,
+            column: last.chars().count() + 1,
+            offset: written.len(),
+            len: 0,
+        }
+    }
+
     fn report(&mut self, code: &'static str, place: Place, message: String, help: Option<&str>) {
         self.found.push(Diagnostic {
             code,
@@ -247,15 +281,19 @@ impl<'t> Builder<'t> {
                     }
                 }
                 Some(Err(error)) => {
-                    let marker = error.marker();
-                    let place = Place { line: marker.line().max(1), column: marker.col() + 1, offset: self.byte(marker), len: 0 };
+                    let place = self.within(error.marker());
                     self.report("yaml.syntax", place, format!("this is not YAML: {}", error.info()), None);
                     break;
                 }
             }
         }
         if self.found.is_empty() && self.done.is_none() {
-            self.report("yaml.empty", Place { line: 1, column: 1, ..Place::default() }, "the file is empty".to_owned(), None);
+            self.report(
+                "yaml.empty",
+                Place { line: 1, column: 1, ..Place::default() },
+                "the file is empty".to_owned(),
+                None,
+            );
         }
     }
 
@@ -266,7 +304,12 @@ impl<'t> Builder<'t> {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    self.report("yaml.documents", place, "a file holds one document".to_owned(), Some("put the second in a file of its own"));
+                    self.report(
+                        "yaml.documents",
+                        place,
+                        "a file holds one document".to_owned(),
+                        Some("put the second in a file of its own"),
+                    );
                     return false;
                 }
             }
@@ -289,7 +332,10 @@ impl<'t> Builder<'t> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.properties(anchor, tag.is_some(), place);
-                return self.begin(Open::Members { start: place, values: Map::new(), nodes: BTreeMap::new(), key: None }, place);
+                return self.begin(
+                    Open::Members { start: place, values: Map::new(), nodes: BTreeMap::new(), key: None },
+                    place,
+                );
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(place),
         }
@@ -298,7 +344,12 @@ impl<'t> Builder<'t> {
 
     fn properties(&mut self, anchor: usize, tagged: bool, place: Place) {
         if anchor != 0 {
-            self.report("yaml.alias", place, "anchors are refused".to_owned(), Some("write the value out where it is needed"));
+            self.report(
+                "yaml.alias",
+                place,
+                "anchors are refused".to_owned(),
+                Some("write the value out where it is needed"),
+            );
         }
         if tagged {
             self.report("yaml.tag", place, "tags are refused".to_owned(), Some("quote a value to make it text"));
@@ -311,7 +362,12 @@ impl<'t> Builder<'t> {
             return false;
         }
         if self.open.len() >= Limits::DEFAULT.depth {
-            self.report("yaml.depth", place, format!("the file nests more than {} levels", Limits::DEFAULT.depth), None);
+            self.report(
+                "yaml.depth",
+                place,
+                format!("the file nests more than {} levels", Limits::DEFAULT.depth),
+                None,
+            );
             return false;
         }
         self.open.push(open);
@@ -322,10 +378,16 @@ impl<'t> Builder<'t> {
         let spanning = |start: Place| Place { len: (end.offset + end.len).saturating_sub(start.offset), ..start };
         match self.open.pop() {
             Some(Open::Items { start, values, nodes }) => {
-                self.attach(Value::Array(values), Node { key: None, place: spanning(start), children: Children::Items(nodes) });
+                self.attach(
+                    Value::Array(values),
+                    Node { key: None, place: spanning(start), children: Children::Items(nodes) },
+                );
             }
             Some(Open::Members { start, values, nodes, .. }) => {
-                self.attach(Value::Object(values), Node { key: None, place: spanning(start), children: Children::Members(nodes) });
+                self.attach(
+                    Value::Object(values),
+                    Node { key: None, place: spanning(start), children: Children::Members(nodes) },
+                );
             }
             None => {}
         }
@@ -362,7 +424,12 @@ impl<'t> Builder<'t> {
         }
         let duplicate = matches!(self.open.last(), Some(Open::Members { values, .. }) if values.contains_key(text));
         if duplicate {
-            self.report("yaml.duplicate-key", place, format!("the key `{}` appears twice", short(text)), Some("keep one"));
+            self.report(
+                "yaml.duplicate-key",
+                place,
+                format!("the key `{}` appears twice", short(text)),
+                Some("keep one"),
+            );
         }
         if let Some(Open::Members { key, .. }) = self.open.last_mut() {
             *key = Some((text.to_owned(), place));
@@ -379,7 +446,12 @@ impl<'t> Builder<'t> {
             Resolved::Number(n) => Value::Number(n),
             Resolved::Text => Value::String(text.to_owned()),
             Resolved::Unkept => {
-                self.report("yaml.number", place, format!("the number {} can't be kept exactly", short(text)), Some("quote it to make it text"));
+                self.report(
+                    "yaml.number",
+                    place,
+                    format!("the number {} can't be kept exactly", short(text)),
+                    Some("quote it to make it text"),
+                );
                 Value::Null
             }
         }

@@ -22,14 +22,29 @@ fn tagged(origin: &str) -> Labels {
 
 fn expression() -> impl Strategy<Value = String> {
     proptest::sample::select(vec![
-        ".", ".a", ".b", "1", "{a: .b, b: .a}", "[.a, .b]", "$context", "$context.a", "$input", "$workflow.input", ".a // 0",
-        ".a + 1", ".a.b", "error(\"x\")", "{a: 1}", "if .a then 1 else 2 end",
+        ".",
+        ".a",
+        ".b",
+        "1",
+        "{a: .b, b: .a}",
+        "[.a, .b]",
+        "$context",
+        "$context.a",
+        "$input",
+        "$workflow.input",
+        ".a // 0",
+        ".a + 1",
+        ".a.b",
+        "error(\"x\")",
+        "{a: 1}",
+        "if .a then 1 else 2 end",
     ])
     .prop_map(str::to_owned)
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    proptest::sample::select(vec![".a", ".a == 1", ".b | not", "$context.a == null", ".a.b", ".a == null", "true"]).prop_map(str::to_owned)
+    proptest::sample::select(vec![".a", ".a == 1", ".b | not", "$context.a == null", ".a.b", ".a == null", "true"])
+        .prop_map(str::to_owned)
 }
 
 fn jq(e: &str) -> String {
@@ -51,13 +66,24 @@ fn directive() -> impl Strategy<Value = &'static str> {
 }
 
 fn block(task: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
-    proptest::collection::vec(task, 1..4).prop_map(|tasks| tasks.into_iter().enumerate().map(|(i, t)| json!({format!("t{i}"): t})).collect())
+    proptest::collection::vec(task, 1..4)
+        .prop_map(|tasks| tasks.into_iter().enumerate().map(|(i, t)| json!({format!("t{i}"): t})).collect())
 }
 
 fn task() -> impl Strategy<Value = Value> {
     leaf().prop_recursive(3, 12, 3, |inner| {
-        let decorated = (inner.clone(), proptest::option::of(condition()), proptest::option::of(expression()), proptest::option::of(expression()));
-        let caught = (block(inner.clone()), proptest::option::of(block(inner.clone())), proptest::option::of(condition()), any::<bool>());
+        let decorated = (
+            inner.clone(),
+            proptest::option::of(condition()),
+            proptest::option::of(expression()),
+            proptest::option::of(expression()),
+        );
+        let caught = (
+            block(inner.clone()),
+            proptest::option::of(block(inner.clone())),
+            proptest::option::of(condition()),
+            any::<bool>(),
+        );
         prop_oneof![
             block(inner.clone()).prop_map(|b| json!({"do": b})),
             (block(inner.clone()), proptest::option::of(condition())).prop_map(|(b, w)| {
@@ -122,7 +148,7 @@ fn look(program: &std::sync::Arc<mandate_flow::Program>, world: &World) -> Vec<S
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_a_source_influences_carries_its_label(tasks in block(task()), world in [answer(), answer(), answer(), answer()], which in 0..4usize, other in answer()) {
@@ -158,9 +184,17 @@ proptest! {
 #[test]
 fn labels_join_in_each_dimension() {
     let program = compile(&format!("{HEAD}do: [{{c: {{call: f.n0}}}}, {{s: {{set: {{x: '${{ .v }}'}}}}}}]"));
-    let input = Labelled { value: json!({}), labels: Labels { readers: Readers::Groups(["a".into(), "b".into()].into()), ..Labels::default() } };
+    let input = Labelled {
+        value: json!({}),
+        labels: Labels { readers: Readers::Groups(["a".into(), "b".into()].into()), ..Labels::default() },
+    };
     let seen = drive(&program, &input, |_, _, _| {
-        let labels = Labels { confidentiality: Confidentiality::Restricted, integrity: Integrity::Untrusted, readers: Readers::Groups(["b".into()].into()), ..Labels::default() };
+        let labels = Labels {
+            confidentiality: Confidentiality::Restricted,
+            integrity: Integrity::Untrusted,
+            readers: Readers::Groups(["b".into()].into()),
+            ..Labels::default()
+        };
         Ok(Labelled { value: json!({"v": 1}), labels })
     });
     let Some(Seen::Complete(output)) = seen.last() else { panic!("{seen:?}") };

@@ -91,60 +91,202 @@ type Case = (&'static str, Value, &'static [&'static str]);
 fn documents_without_calls() {
     let cases: Vec<Case> = vec![
         // Data flow.
-        ("do: [{a: {input: {from: .user.name}, set: {player: '${ . }'}}}]", json!({"user": {"name": "x"}}), &[r#"complete {"player":"x"}"#]),
+        (
+            "do: [{a: {input: {from: .user.name}, set: {player: '${ . }'}}}]",
+            json!({"user": {"name": "x"}}),
+            &[r#"complete {"player":"x"}"#],
+        ),
         ("do: [{a: {set: {v: 1}, output: {as: .v}}}]", json!({}), &["complete 1"]),
-        ("do: [{a: {set: '${ . }', output: {as: .x}}}, {b: {set: '${ . }', output: {as: '{ ids: [ $input, . ] }'}}}]", json!({"x": 1}), &[r#"complete {"ids":[1,1]}"#]),
-        ("input: {from: .inner}\ndo: [{a: {set: {raw: '${ $workflow.input.inner }', seen: '${ . }'}}}]\noutput: {as: '[.raw, .seen]'}", json!({"inner": 7}), &["complete [7,7]"]),
-        ("do: [{a: {set: {n: 1}, export: {as: {kept: '${ $output.n }', was: '${ $input.m }'}}}}, {b: {set: '${ $context }'}}]", json!({"m": 2}), &[r#"complete {"kept":1,"was":2}"#]),
-        ("do: [{a: {set: '${ [$task.name, $task.reference, $task.definition.metadata.k, $task.input, $workflow.id, $workflow.definition.document.name, $runtime.name] }', metadata: {k: v}}}]", json!(3),
-         &[r#"complete ["a","/do/0/a","v",3,"run_01J9ZK3Y4T6W8Q2N5R7VX0ABCD","test","mandate"]"#]),
-        ("do: [{a: {set: '${ $workflow.startedAt }'}}]", json!(null), &[r#"complete {"epoch":{"milliseconds":1000,"seconds":1},"iso8601":"1970-01-01T00:00:01.000Z"}"#]),
-        ("do: [{a: {do: [{b: {set: {x: '${ .x + 1 }'}}}, {c: {set: {x: '${ .x * 10 }'}}}]}}]", json!({"x": 1}), &[r#"complete {"x":20}"#]),
+        (
+            "do: [{a: {set: '${ . }', output: {as: .x}}}, {b: {set: '${ . }', output: {as: '{ ids: [ $input, . ] }'}}}]",
+            json!({"x": 1}),
+            &[r#"complete {"ids":[1,1]}"#],
+        ),
+        (
+            "input: {from: .inner}\ndo: [{a: {set: {raw: '${ $workflow.input.inner }', seen: '${ . }'}}}]\noutput: {as: '[.raw, .seen]'}",
+            json!({"inner": 7}),
+            &["complete [7,7]"],
+        ),
+        (
+            "do: [{a: {set: {n: 1}, export: {as: {kept: '${ $output.n }', was: '${ $input.m }'}}}}, {b: {set: '${ $context }'}}]",
+            json!({"m": 2}),
+            &[r#"complete {"kept":1,"was":2}"#],
+        ),
+        (
+            "do: [{a: {set: '${ [$task.name, $task.reference, $task.definition.metadata.k, $task.input, $workflow.id, $workflow.definition.document.name, $runtime.name] }', metadata: {k: v}}}]",
+            json!(3),
+            &[r#"complete ["a","/do/0/a","v",3,"run_01J9ZK3Y4T6W8Q2N5R7VX0ABCD","test","mandate"]"#],
+        ),
+        (
+            "do: [{a: {set: '${ $workflow.startedAt }'}}]",
+            json!(null),
+            &[r#"complete {"epoch":{"milliseconds":1000,"seconds":1},"iso8601":"1970-01-01T00:00:01.000Z"}"#],
+        ),
+        (
+            "do: [{a: {do: [{b: {set: {x: '${ .x + 1 }'}}}, {c: {set: {x: '${ .x * 10 }'}}}]}}]",
+            json!({"x": 1}),
+            &[r#"complete {"x":20}"#],
+        ),
         ("do: []", json!([1]), &["complete [1]"]),
         // Flow.
-        ("do: [{a: {set: {x: 1}, then: c}}, {b: {set: {x: '${ .x + 10 }'}, then: end}}, {c: {set: {x: '${ .x + 1 }'}, then: b}}]", json!({}), &[r#"complete {"x":12}"#]),
-        ("do: [{a: {do: [{b: {set: {x: 1}, then: exit}}, {c: {set: {x: 2}}}]}}, {d: {set: '${ [.x] }'}}]", json!({}), &["complete [1]"]),
+        (
+            "do: [{a: {set: {x: 1}, then: c}}, {b: {set: {x: '${ .x + 10 }'}, then: end}}, {c: {set: {x: '${ .x + 1 }'}, then: b}}]",
+            json!({}),
+            &[r#"complete {"x":12}"#],
+        ),
+        (
+            "do: [{a: {do: [{b: {set: {x: 1}, then: exit}}, {c: {set: {x: 2}}}]}}, {d: {set: '${ [.x] }'}}]",
+            json!({}),
+            &["complete [1]"],
+        ),
         ("do: [{a: {do: [{b: {set: {x: 1}, then: end}}]}}, {d: {set: {x: 2}}}]", json!({}), &[r#"complete {"x":1}"#]),
-        ("do: [{a: {if: .no, set: {x: 1}, then: end}}, {b: {set: '${ [.] }'}}]", json!({"no": false}), &[r#"complete [{"no":false}]"#]),
-        ("do: [{a: {set: {n: '${ .n + 1 }'}}}, {b: {switch: [{more: {when: .n < 3, then: a}}, {done: {then: end}}]}}]", json!({"n": 0}), &[r#"complete {"n":3}"#]),
-        ("do: [{a: {switch: [{x: {when: .c == 1, then: b}}], then: end}}, {b: {set: {got: b}}}]", json!({"c": 2}), &[r#"complete {"c":2}"#]),
-        ("do: [{a: {switch: [{d: {then: c}}, {x: {when: .c == 1, then: b}}]}}, {b: {set: {got: b}, then: end}}, {c: {set: {got: c}}}]", json!({"c": 1}), &[r#"complete {"got":"b"}"#]),
+        (
+            "do: [{a: {if: .no, set: {x: 1}, then: end}}, {b: {set: '${ [.] }'}}]",
+            json!({"no": false}),
+            &[r#"complete [{"no":false}]"#],
+        ),
+        (
+            "do: [{a: {set: {n: '${ .n + 1 }'}}}, {b: {switch: [{more: {when: .n < 3, then: a}}, {done: {then: end}}]}}]",
+            json!({"n": 0}),
+            &[r#"complete {"n":3}"#],
+        ),
+        (
+            "do: [{a: {switch: [{x: {when: .c == 1, then: b}}], then: end}}, {b: {set: {got: b}}}]",
+            json!({"c": 2}),
+            &[r#"complete {"c":2}"#],
+        ),
+        (
+            "do: [{a: {switch: [{d: {then: c}}, {x: {when: .c == 1, then: b}}]}}, {b: {set: {got: b}, then: end}}, {c: {set: {got: c}}}]",
+            json!({"c": 1}),
+            &[r#"complete {"got":"b"}"#],
+        ),
         // Loops.
-        ("do: [{l: {for: {each: color, in: .colors}, do: [{m: {set: {p: '${ {c: (.p.c + [$color]), i: (.p.i + [$index])} }'}}}]}}]", json!({"colors": ["r", "g"]}), &[r#"complete {"p":{"c":["r","g"],"i":[0,1]}}"#]),
-        ("do: [{l: {for: {in: [{k: 1}, {k: 2}]}, do: [{m: {set: {s: '${ (.s // 0) + $item.k }'}}}]}}]", json!({}), &[r#"complete {"s":3}"#]),
-        ("do: [{l: {for: {in: '[1,2,3,4]'}, while: $item < 3, do: [{m: {set: {s: '${ (.s // 0) + $item }'}}}]}}]", json!({}), &[r#"complete {"s":3}"#]),
-        ("do: [{l: {for: {each: x, in: '[1,2]'}, do: [{k: {for: {each: y, in: '[10,20]', at: j}, do: [{m: {set: {s: '${ .s + [$x * $y, $index, $j] }'}}}]}}]}}]", json!({}), &[r#"complete {"s":[10,0,0,20,0,1,20,1,0,40,1,1]}"#]),
+        (
+            "do: [{l: {for: {each: color, in: .colors}, do: [{m: {set: {p: '${ {c: (.p.c + [$color]), i: (.p.i + [$index])} }'}}}]}}]",
+            json!({"colors": ["r", "g"]}),
+            &[r#"complete {"p":{"c":["r","g"],"i":[0,1]}}"#],
+        ),
+        (
+            "do: [{l: {for: {in: [{k: 1}, {k: 2}]}, do: [{m: {set: {s: '${ (.s // 0) + $item.k }'}}}]}}]",
+            json!({}),
+            &[r#"complete {"s":3}"#],
+        ),
+        (
+            "do: [{l: {for: {in: '[1,2,3,4]'}, while: $item < 3, do: [{m: {set: {s: '${ (.s // 0) + $item }'}}}]}}]",
+            json!({}),
+            &[r#"complete {"s":3}"#],
+        ),
+        (
+            "do: [{l: {for: {each: x, in: '[1,2]'}, do: [{k: {for: {each: y, in: '[10,20]', at: j}, do: [{m: {set: {s: '${ .s + [$x * $y, $index, $j] }'}}}]}}]}}]",
+            json!({}),
+            &[r#"complete {"s":[10,0,0,20,0,1,20,1,0,40,1,1]}"#],
+        ),
         ("do: [{l: {for: {in: '[]'}, do: [{m: {set: {x: 1}}}]}}]", json!("same"), &[r#"complete "same""#]),
         ("do: [{l: {for: {in: .n}, do: [{m: {set: {x: 1}}}]}}]", json!({"n": 3}), &["fault expression 400 at /do/0/l"]),
         // Errors.
-        ("do: [{a: {raise: {error: {type: 'https://example.org/odd', status: 418, title: Odd, detail: '${ \"it is \\(.x)\" }'}}}}]", json!({"x": 1}), &["fault odd 418 at /do/0/a"]),
+        (
+            "do: [{a: {raise: {error: {type: 'https://example.org/odd', status: 418, title: Odd, detail: '${ \"it is \\(.x)\" }'}}}}]",
+            json!({"x": 1}),
+            &["fault odd 418 at /do/0/a"],
+        ),
         ("do: [{a: {set: '${ .x.y }'}}]", json!({"x": 1}), &["fault expression 400 at /do/0/a"]),
         ("do: [{a: {set: '${ .[] }'}}]", json!([1, 2]), &["fault expression 400 at /do/0/a"]),
         ("do: [{a: {set: '${ empty }'}}]", json!(1), &["fault expression 400 at /do/0/a"]),
-        ("do: [{t: {try: [{a: {raise: {error: {type: 'https://example.org/odd', status: 418}}}}], catch: {as: e, do: [{b: {set: {at: '${ $e.instance }', kind: '${ $e.type }'}}}]}}}]", json!({}),
-         &[r#"complete {"at":"/do/0/t/try/0/a","kind":"https://example.org/odd"}"#]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {}}}, {b: {set: '${ [.] }'}}]", json!(1), &["complete [1]"]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {errors: {with: {type: 'https://serverlessworkflow.io/dsl/errors/types/expression', status: 400}}, do: [{b: {set: {ok: true}}}]}}}]", json!(1), &[r#"complete {"ok":true}"#]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {errors: {with: {status: 401}}}}}]", json!(1), &["fault expression 400 at /do/0/t/try/0/a"]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {when: $error.status == 401}}}]", json!(1), &["fault expression 400 at /do/0/t/try/0/a"]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {exceptWhen: $error.status == 400}}}]", json!(1), &["fault expression 400 at /do/0/t/try/0/a"]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {when: '$error | error'}}}]", json!(1), &["fault expression 400 at /do/0/t"]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {do: [{b: {set: '${ error(\"y\") }'}}]}}}]", json!(1), &["fault expression 400 at /do/0/t/catch/do/0/b"]),
-        ("do: [{o: {try: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {errors: {with: {status: 401}}}}}], catch: {do: [{b: {set: {outer: '${ $error.instance }'}}}]}}}]", json!(1), &[r#"complete {"outer":"/do/0/o/try/0/t/try/0/a"}"#]),
-        ("do: [{t: {try: [{a: {set: {x: 1}}}], output: {as: error}, catch: {do: [{b: {set: {x: 2}}}]}}}]", json!(1), &["fault expression 400 at /do/0/t"]),
-        ("do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {then: c}}}, {b: {set: {x: b}, then: end}}, {c: {set: {x: c}}}]", json!(1), &[r#"complete {"x":"c"}"#]),
-        ("do: [{t: {try: [{a: {set: {x: 1}}}], catch: {then: c}, then: b}}, {b: {set: {x: b}, then: end}}, {c: {set: {x: c}}}]", json!(1), &[r#"complete {"x":"b"}"#]),
+        (
+            "do: [{t: {try: [{a: {raise: {error: {type: 'https://example.org/odd', status: 418}}}}], catch: {as: e, do: [{b: {set: {at: '${ $e.instance }', kind: '${ $e.type }'}}}]}}}]",
+            json!({}),
+            &[r#"complete {"at":"/do/0/t/try/0/a","kind":"https://example.org/odd"}"#],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {}}}, {b: {set: '${ [.] }'}}]",
+            json!(1),
+            &["complete [1]"],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {errors: {with: {type: 'https://serverlessworkflow.io/dsl/errors/types/expression', status: 400}}, do: [{b: {set: {ok: true}}}]}}}]",
+            json!(1),
+            &[r#"complete {"ok":true}"#],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {errors: {with: {status: 401}}}}}]",
+            json!(1),
+            &["fault expression 400 at /do/0/t/try/0/a"],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {when: $error.status == 401}}}]",
+            json!(1),
+            &["fault expression 400 at /do/0/t/try/0/a"],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {exceptWhen: $error.status == 400}}}]",
+            json!(1),
+            &["fault expression 400 at /do/0/t/try/0/a"],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {when: '$error | error'}}}]",
+            json!(1),
+            &["fault expression 400 at /do/0/t"],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {do: [{b: {set: '${ error(\"y\") }'}}]}}}]",
+            json!(1),
+            &["fault expression 400 at /do/0/t/catch/do/0/b"],
+        ),
+        (
+            "do: [{o: {try: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {errors: {with: {status: 401}}}}}], catch: {do: [{b: {set: {outer: '${ $error.instance }'}}}]}}}]",
+            json!(1),
+            &[r#"complete {"outer":"/do/0/o/try/0/t/try/0/a"}"#],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: {x: 1}}}], output: {as: error}, catch: {do: [{b: {set: {x: 2}}}]}}}]",
+            json!(1),
+            &["fault expression 400 at /do/0/t"],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: '${ error(\"x\") }'}}], catch: {then: c}}}, {b: {set: {x: b}, then: end}}, {c: {set: {x: c}}}]",
+            json!(1),
+            &[r#"complete {"x":"c"}"#],
+        ),
+        (
+            "do: [{t: {try: [{a: {set: {x: 1}}}], catch: {then: c}, then: b}}, {b: {set: {x: b}, then: end}}, {c: {set: {x: c}}}]",
+            json!(1),
+            &[r#"complete {"x":"b"}"#],
+        ),
         // Schemas.
-        ("do: [{a: {input: {schema: {document: {type: object}}}, set: {x: 1}}}]", json!(1), &["fault validation 400 at /do/0/a"]),
-        ("do: [{a: {output: {schema: {document: {required: [y]}}}, set: {x: 1}}}]", json!(1), &["fault validation 400 at /do/0/a"]),
-        ("do: [{a: {export: {as: ., schema: {document: {required: [y]}}}, set: {x: 1}}}]", json!(1), &["fault validation 400 at /do/0/a"]),
-        ("output: {schema: {document: {required: [y]}}}\ndo: [{a: {set: {x: 1}}}]", json!(1), &["fault validation 400 at /"]),
+        (
+            "do: [{a: {input: {schema: {document: {type: object}}}, set: {x: 1}}}]",
+            json!(1),
+            &["fault validation 400 at /do/0/a"],
+        ),
+        (
+            "do: [{a: {output: {schema: {document: {required: [y]}}}, set: {x: 1}}}]",
+            json!(1),
+            &["fault validation 400 at /do/0/a"],
+        ),
+        (
+            "do: [{a: {export: {as: ., schema: {document: {required: [y]}}}, set: {x: 1}}}]",
+            json!(1),
+            &["fault validation 400 at /do/0/a"],
+        ),
+        (
+            "output: {schema: {document: {required: [y]}}}\ndo: [{a: {set: {x: 1}}}]",
+            json!(1),
+            &["fault validation 400 at /"],
+        ),
         // Pauses.
-        ("do: [{w: {wait: PT1.5S}}, {v: {wait: {minutes: 1}}}, {u: {wait: '${ .d }'}}]", json!({"d": {"seconds": 2}}), &["sleep 1500", "sleep 60000", "sleep 2000", r#"complete {"d":{"seconds":2}}"#]),
+        (
+            "do: [{w: {wait: PT1.5S}}, {v: {wait: {minutes: 1}}}, {u: {wait: '${ .d }'}}]",
+            json!({"d": {"seconds": 2}}),
+            &["sleep 1500", "sleep 60000", "sleep 2000", r#"complete {"d":{"seconds":2}}"#],
+        ),
         ("do: [{u: {wait: '${ .d }'}}]", json!({"d": "soon"}), &["fault expression 400 at /do/0/u"]),
         // Bounds.
         ("do: [{a: {set: {x: 1}, then: a}}]", json!(1), &["fault runtime 500 at /do/0/a"]),
-        ("do: [{t: {try: [{l: {for: {in: '[range(10001)]'}, do: []}}], catch: {}}}]", json!(1), &["fault runtime 500 at /do/0/t/try/0/l"]),
+        (
+            "do: [{t: {try: [{l: {for: {in: '[range(10001)]'}, do: []}}], catch: {}}}]",
+            json!(1),
+            &["fault runtime 500 at /do/0/t/try/0/l"],
+        ),
     ];
     for (document, input, expected) in cases {
         assert_eq!(run(document, input, vec![]), expected, "{document}");
@@ -172,7 +314,11 @@ do:
 fn retries_pause_and_end() {
     let (first, second) = ("call a.read {} at /do/0/t/try/0/first", r#"call b.send {"x":1} at /do/0/t/try/1/second"#);
     let read = || Ok(json!({"n": 1}));
-    let trace = run(RETRY, json!({}), vec![Err(communication(503)), read(), Err(communication(503)), read(), Ok(json!("sent"))]);
+    let trace = run(
+        RETRY,
+        json!({}),
+        vec![Err(communication(503)), read(), Err(communication(503)), read(), Ok(json!("sent"))],
+    );
     assert_eq!(trace, [first, "sleep 3000", first, second, "sleep 6000", first, second, r#"complete "sent""#]);
     let trace = run(RETRY, json!({}), vec![Err(communication(503)), Err(communication(503)), Err(communication(503))]);
     assert_eq!(trace, [first, "sleep 3000", first, "sleep 6000", first, r#"complete {"gaveUp":503}"#]);
@@ -184,7 +330,9 @@ fn retries_pause_and_end() {
 fn retries_without_handler_fail_and_limits_hold() {
     let document = |retry: &str| format!("do: [{{t: {{try: [{{c: {{call: a.b}}}}], catch: {{retry: {retry}}}}}}}]");
     let failures = |n: usize| (0..n).map(|_| Err(communication(503))).collect::<Vec<_>>();
-    let calls = |trace: Vec<String>| (trace.iter().filter(|line| line.starts_with("call")).count(), trace.last().cloned().unwrap_or_default());
+    let calls = |trace: Vec<String>| {
+        (trace.iter().filter(|line| line.starts_with("call")).count(), trace.last().cloned().unwrap_or_default())
+    };
     let fault = "fault communication 503 at /do/0/t/try/0/c".to_owned();
     for (retry, n) in [
         ("{limit: {attempt: {count: 1}}}", 1),
@@ -219,7 +367,10 @@ fn a_wrong_event_is_refused_and_changes_nothing() {
     let returned = |seq| Event::Returned { seq: StepSeq(seq), at: Timestamp::EPOCH, result: Ok(input.clone()) };
     let evaluated = Event::Evaluated { id: evaluation.id, result: evaluate(evaluation) };
     assert!(matches!(machine.apply(returned(1)), Err(MachineError::Mismatch { .. })));
-    assert!(matches!(machine.apply(Event::Woke { id: TimerId(1), at: Timestamp::EPOCH }), Err(MachineError::Mismatch { .. })));
+    assert!(matches!(
+        machine.apply(Event::Woke { id: TimerId(1), at: Timestamp::EPOCH }),
+        Err(MachineError::Mismatch { .. })
+    ));
     let calls = machine.apply(evaluated.clone()).unwrap();
     assert!(matches!(calls.as_slice(), [Intent::Call { seq: StepSeq(1), .. }]), "{calls:?}");
     assert!(machine.apply(evaluated).is_err());
@@ -231,8 +382,14 @@ fn a_wrong_event_is_refused_and_changes_nothing() {
 #[test]
 fn too_large_a_result_is_an_error_of_the_step() {
     let big = Value::String("x".repeat(2 << 20));
-    assert_eq!(run("do: [{c: {call: a.b}}]", json!({}), vec![Ok(big.clone())]), ["call a.b {} at /do/0/c", "fault runtime 500 at /do/0/c"]);
+    assert_eq!(
+        run("do: [{c: {call: a.b}}]", json!({}), vec![Ok(big.clone())]),
+        ["call a.b {} at /do/0/c", "fault runtime 500 at /do/0/c"]
+    );
     assert_eq!(run("do: []", big, vec![]), ["fault validation 400 at /"]);
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
-    assert_eq!(run("do: [{c: {call: a.b}}]", json!({}), vec![Ok(deep)]), ["call a.b {} at /do/0/c", "fault runtime 500 at /do/0/c"]);
+    assert_eq!(
+        run("do: [{c: {call: a.b}}]", json!({}), vec![Ok(deep)]),
+        ["call a.b {} at /do/0/c", "fault runtime 500 at /do/0/c"]
+    );
 }

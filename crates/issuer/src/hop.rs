@@ -3,12 +3,10 @@
 use crate::{IssueError, Issuer, MintedEnvelope, envelope::worker, narrow};
 use mandate_gate::{HopCredential, Permit, Request, Step, StepFacts};
 use mandate_identity::{
-    Actor, Audience, AuthorizationDetail, Authority, CanonicalUrl, Confirmation, FunctionDetail, HopClaims, HopContext,
+    Actor, Audience, Authority, AuthorizationDetail, CanonicalUrl, Confirmation, FunctionDetail, HopClaims, HopContext,
     HopError, dpop,
 };
-use mandate_kernel::{
-    Digest, Ed25519Signer, IdentityModel, Secret, Signer, Timestamp, TokenId, canonical_json,
-};
+use mandate_kernel::{Digest, Ed25519Signer, IdentityModel, Secret, Signer, Timestamp, TokenId, canonical_json};
 
 /// A hop token that was just minted.
 pub struct MintedHop {

@@ -27,7 +27,8 @@ impl Issuer {
     ) -> Result<Self, IssueError> {
         let url = url.into();
         let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let plain = |text: &&str| !text.is_empty() && !text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
+        let plain =
+            |text: &&str| !text.is_empty() && !text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
         match after.filter(plain) {
             Some(trust_domain) => Ok(Self { trust_domain: trust_domain.to_owned(), url, signer, clock, entropy }),
             None => Err(IssueError::Issuer(url.chars().filter(|c| !c.is_control()).take(80).collect())),

@@ -8,7 +8,9 @@ use mandate_kernel::EntropyError;
 #[non_exhaustive]
 pub enum VaultError {
     /// Sealed under another root key.
-    #[error("the keys of tenant {tenant} are sealed under root key {sealed_by}, not {given}; start with the root key they were made with")]
+    #[error(
+        "the keys of tenant {tenant} are sealed under root key {sealed_by}, not {given}; start with the root key they were made with"
+    )]
     WrongRootKey {
         /// The tenant.
         tenant: String,
@@ -24,7 +26,9 @@ pub enum VaultError {
         place: String,
     },
     /// It was altered, or moved here from another place.
-    #[error("{place} can't be decrypted: it was altered, or belongs to another place; restore it from a backup or put it again")]
+    #[error(
+        "{place} can't be decrypted: it was altered, or belongs to another place; restore it from a backup or put it again"
+    )]
     Undecryptable {
         /// What.
         place: String,
@@ -36,7 +40,9 @@ pub enum VaultError {
         place: String,
     },
     /// Written by a newer version.
-    #[error("{place} is in format {format}, which this version can't read; use the version that wrote it, or a newer one")]
+    #[error(
+        "{place} is in format {format}, which this version can't read; use the version that wrote it, or a newer one"
+    )]
     UnknownFormat {
         /// What.
         place: String,

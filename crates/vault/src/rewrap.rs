@@ -13,10 +13,7 @@ use crate::{
 };
 use mandate_journal::Change;
 use mandate_kernel::ResourceName;
-use std::{
-    collections::BTreeSet,
-    sync::PoisonError,
-};
+use std::{collections::BTreeSet, sync::PoisonError};
 
 impl TenantVault {
     /// Makes the next tenant key, wraps every data key under it, and commits both with `change`, which

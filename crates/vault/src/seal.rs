@@ -73,9 +73,8 @@ impl<'a> Sealed<'a> {
     /// Opens the value with its data key.
     pub(crate) fn open_value(&self, data_key: &Key, place: &Place) -> Result<Secret<Vec<u8>>, VaultError> {
         let bound = place.bind(Layer::Value, &data_key.id().to_string(), FORMAT)?;
-        let mut plain: Zeroizing<Vec<u8>> = data_key
-            .open(self.value, &bound)
-            .map_err(|_| VaultError::Undecryptable { place: place.to_string() })?;
+        let mut plain: Zeroizing<Vec<u8>> =
+            data_key.open(self.value, &bound).map_err(|_| VaultError::Undecryptable { place: place.to_string() })?;
         Ok(Secret::new(std::mem::take(&mut *plain)))
     }
 }

@@ -1,10 +1,6 @@
 //! Signing keys: the log's, the evidence's, the tokens'. The seed never leaves; signatures do.
 
-use crate::{
-    TenantVault, VaultError,
-    place::SIGNING_KEY,
-    tenant::check_name,
-};
+use crate::{TenantVault, VaultError, place::SIGNING_KEY, tenant::check_name};
 use mandate_journal::SecretRecord;
 use mandate_kernel::{Ed25519Signer, Secret};
 use std::sync::{Arc, PoisonError};

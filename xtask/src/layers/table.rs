@@ -59,7 +59,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "mandate-effects",
-        uses: &["mandate-kernel", "mandate-identity", "mandate-gate", "mandate-directory"],
+        uses: &["mandate-kernel", "mandate-journal", "mandate-identity", "mandate-gate", "mandate-directory"],
         heavy: &["reqwest", "tokio"],
         dev_heavy: &["axum"],
     },
@@ -103,7 +103,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "mandate-devkit",
         uses: &["mandate-kernel", "mandate-identity", "mandate-verifier"],
-        heavy: &["axum", "jsonwebtoken", "rusqlite", "tokio"],
+        heavy: &["axum", "reqwest", "rusqlite", "tokio"],
         dev_heavy: &[],
     },
     Layer {

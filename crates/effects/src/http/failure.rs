@@ -116,7 +116,7 @@ fn redirect_origin(headers: &HeaderMap) -> Option<String> {
 /// `error="…"` of `WWW-Authenticate` (RFC 6750 §3), if it has the form of a code.
 fn challenge_code(headers: &HeaderMap) -> Option<&str> {
     let challenges = headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|value| value.to_str().ok());
-    challenges.filter_map(|text| text.split_once("error=\"")?.1.split_once('"').map(|(code, _)| code)).find(|code| {
-        (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    })
+    challenges
+        .filter_map(|text| text.split_once("error=\"")?.1.split_once('"').map(|(code, _)| code))
+        .find(|code| (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
 }

@@ -57,7 +57,8 @@ impl HttpEffect {
 impl Effect for HttpEffect {
     fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError> {
         let connection = self.connection.as_ref();
-        let (Some(connection), Some(endpoint)) = (connection, connection.and_then(|c| c.environments.get(&call.environment)))
+        let (Some(connection), Some(endpoint)) =
+            (connection, connection.and_then(|c| c.environments.get(&call.environment)))
         else {
             return Err(PrepareError::NoDestination {
                 function: call.function.clone(),

@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 const CANARY: &str = "canary-7f3a9c";
 const CLASSES: [EffectClass; 3] = [EffectClass::Read, EffectClass::Idempotent, EffectClass::Once];
 
+/// The last request that a server saw.
+type Seen = Arc<Mutex<Option<(HeaderMap, Bytes)>>>;
+
 /// What a test wants back: T(ransient), D(efinite), U(nknown) for read, idempotent, once.
 fn kind(result: &Result<Reply, EffectFailure>) -> char {
     match result {
@@ -127,9 +130,9 @@ fn json_answer(status: u16, body: &'static str) -> Response<Body> {
 
 #[tokio::test]
 async fn sends_what_was_judged_and_what_was_made_for_it() {
-    let seen: Arc<Mutex<Option<(HeaderMap, Bytes)>>> = Arc::default();
+    let seen: Seen = Arc::default();
     let app = Router::new()
-        .fallback(any(|State(seen): State<Arc<Mutex<Option<(HeaderMap, Bytes)>>>>, headers: HeaderMap, body: Bytes| async move {
+        .fallback(any(|State(seen): State<Seen>, headers: HeaderMap, body: Bytes| async move {
             *seen.lock().unwrap() = Some((headers, body));
             Response::builder()
                 .header("content-type", "application/problem+json; charset=utf-8")
@@ -167,11 +170,30 @@ async fn sends_what_was_judged_and_what_was_made_for_it() {
 #[tokio::test]
 async fn each_status_means_what_the_table_says() {
     for (status, expected) in [
-        (200, "KKK"), (201, "KKK"), (204, "KKK"),
-        (301, "DDD"), (302, "DDD"), (303, "DUU"), (307, "DDD"), (304, "DDD"),
-        (400, "DDD"), (401, "DDD"), (403, "DDD"), (404, "DDD"), (409, "DDD"), (422, "DDD"),
-        (408, "TTU"), (425, "TTT"), (429, "TTT"),
-        (500, "DTU"), (501, "DDD"), (502, "TTU"), (503, "TTU"), (504, "TTU"), (505, "DDD"), (507, "DTU"),
+        (200, "KKK"),
+        (201, "KKK"),
+        (204, "KKK"),
+        (301, "DDD"),
+        (302, "DDD"),
+        (303, "DUU"),
+        (307, "DDD"),
+        (304, "DDD"),
+        (400, "DDD"),
+        (401, "DDD"),
+        (403, "DDD"),
+        (404, "DDD"),
+        (409, "DDD"),
+        (422, "DDD"),
+        (408, "TTU"),
+        (425, "TTT"),
+        (429, "TTT"),
+        (500, "DTU"),
+        (501, "DDD"),
+        (502, "TTU"),
+        (503, "TTU"),
+        (504, "TTU"),
+        (505, "DDD"),
+        (507, "DTU"),
     ] {
         let body = if matches!(status, 204 | 304) { "" } else { "{}" };
         let url = answering(move || json_answer(status, body)).await;
@@ -183,10 +205,9 @@ async fn each_status_means_what_the_table_says() {
 async fn a_redirect_is_named_and_not_followed() {
     let (other, count) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
     let target = format!("{other}?secret=hello");
-    let url = answering(move || {
-        Response::builder().status(307).header("location", &target).body(Body::empty()).unwrap()
-    })
-    .await;
+    let url =
+        answering(move || Response::builder().status(307).header("location", &target).body(Body::empty()).unwrap())
+            .await;
     let Err(EffectFailure::Definite { status: 307, detail }) = send(&url, EffectClass::Read).await else { panic!() };
     let origin = other.strip_suffix("/v1").unwrap();
     assert!(detail.contains("redirect") && detail.contains(origin), "{detail}");
@@ -205,7 +226,9 @@ async fn a_refusal_names_the_code_of_the_challenge_and_nothing_else() {
             Response::builder().status(401).header("www-authenticate", header).body(Body::from(CANARY)).unwrap()
         })
         .await;
-        let Err(EffectFailure::Definite { status: 401, detail }) = send(&url, EffectClass::Once).await else { panic!() };
+        let Err(EffectFailure::Definite { status: 401, detail }) = send(&url, EffectClass::Once).await else {
+            panic!()
+        };
         assert!(detail.ends_with(expected), "{detail}");
     }
 }
@@ -286,7 +309,9 @@ async fn slow_answers_end_in_time() {
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_after_success_is_in_doubt_for_actions() {
-    let big = || Response::builder().header("content-type", "application/json").body(Body::from(vec![b' '; 65 << 10])).unwrap();
+    let big = || {
+        Response::builder().header("content-type", "application/json").body(Body::from(vec![b' '; 65 << 10])).unwrap()
+    };
     assert_eq!(kinds(&answering(big).await, Duration::from_secs(5)).await, "DUU");
     for (content_type, encoding, body) in [
         ("text/html", None, "<html>"),

@@ -171,9 +171,10 @@ fn text_of(name: &str, value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(flag) => Ok(flag.to_string()),
-        Value::Number(_) => {
-            canonical_json(value).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(format!("argument `{name}` has no canonical form"))
-        }
+        Value::Number(_) => canonical_json(value)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or(format!("argument `{name}` has no canonical form")),
         _ => Err(format!("argument `{name}` is part of the URL and must be a text, a number or a truth value")),
     }
 }
@@ -202,8 +203,11 @@ fn body(
     let Some(name) = function.arguments.keys().find(|name| !in_url.contains(name.as_str())) else { return Ok(None) };
     if matches!(template.method, Method::Get | Method::Delete) {
         let method = template.method.as_str();
-        return Err(Fault::Definition(format!("argument `{name}` would be in a body, which {method} has not; list it in `query`")));
+        return Err(Fault::Definition(format!(
+            "argument `{name}` would be in a body, which {method} has not; list it in `query`"
+        )));
     }
-    let rest: BTreeMap<&String, &Value> = arguments.iter().filter(|(name, _)| !in_url.contains(name.as_str())).collect();
+    let rest: BTreeMap<&String, &Value> =
+        arguments.iter().filter(|(name, _)| !in_url.contains(name.as_str())).collect();
     canonical_json(&rest).map(Some).map_err(|e| Fault::Arguments(e.to_string()))
 }

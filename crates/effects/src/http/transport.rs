@@ -5,9 +5,7 @@ use crate::EffectsError;
 use mandate_gate::{Credentials, EffectFailure, Reply, Slot};
 use mandate_identity::CanonicalRequest;
 use mandate_kernel::{EffectClass, FunctionName, Limits, crash};
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method};
 use std::{
     sync::OnceLock,

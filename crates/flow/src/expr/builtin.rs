@@ -56,13 +56,14 @@ impl<'a> Evaluator<'a> {
             Builtin::Any => self.quantified(self.members(input), true),
             Builtin::Keys => self.keys(input).into(),
             Builtin::ToEntries => self.to_entries(input).into(),
-            Builtin::FromEntries => self.from_entries(self.members(input)).into(),
+            Builtin::FromEntries => self.object_of(self.members(input)).into(),
             Builtin::Flatten => self.flatten(input).into(),
             Builtin::Reverse => self.reverse(input).into(),
             Builtin::Sort => self.sorted_by(input, |item| Outs { items: vec![item.clone()], error: None }).into(),
-            Builtin::Unique => {
-                self.groups(input, |item| Outs { items: vec![item.clone()], error: None }).and_then(|g| self.firsts(g)).into()
-            }
+            Builtin::Unique => self
+                .groups(input, |item| Outs { items: vec![item.clone()], error: None })
+                .and_then(|g| self.firsts(g))
+                .into(),
             _ => Outs::default(),
         }
     }
@@ -77,7 +78,7 @@ impl<'a> Evaluator<'a> {
             Builtin::MapValues => self.map_values(input, on).into(),
             Builtin::WithEntries => self
                 .to_entries(input)
-                .and_then(|entries| self.from_entries(self.members(&Item::from(entries)).then(|item| on(&item))))
+                .and_then(|entries| self.object_of(self.members(&Item::from(entries)).then(|item| on(&item))))
                 .into(),
             Builtin::AddOf => on(input).all().and_then(|items| self.sum(items)).into(),
             Builtin::AllOf => self.quantified(self.members(input).then(|item| on(&item)), false),
@@ -119,14 +120,18 @@ impl<'a> Evaluator<'a> {
         match builtin {
             Builtin::AllIn => self.quantified(self.run(f, input, env).then(|item| self.run(g, &item, env)), false),
             Builtin::AnyIn => self.quantified(self.run(f, input, env).then(|item| self.run(g, &item, env)), true),
-            Builtin::RangeFrom => self.run(f, input, env).then(|from| {
-                self.run(g, input, env).then(|to| self.range(&from, &to, &Value::from(1)))
-            }),
+            Builtin::RangeFrom => self
+                .run(f, input, env)
+                .then(|from| self.run(g, input, env).then(|to| self.range(&from, &to, &Value::from(1)))),
             Builtin::Limit => self.run(f, input, env).then(|count| match &*count {
                 Value::Number(n) => {
                     let count = number(n).float().max(0.0);
                     let mut outs = if count > 0.0 { self.run(g, input, env) } else { Outs::default() };
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "saturates, and is not negative"
+                    )]
                     let count = count.ceil() as usize;
                     if outs.items.len() >= count {
                         outs.items.truncate(count);
@@ -233,7 +238,7 @@ impl<'a> Evaluator<'a> {
         sorted(map).into_iter().map(entry).collect::<Fail<Vec<_>>>().map(Value::Array)
     }
 
-    fn from_entries(&self, entries: Outs<'a>) -> Fail<Value> {
+    fn object_of(&self, entries: Outs<'a>) -> Fail<Value> {
         let mut map = Map::new();
         for entry in entries.all()? {
             let Value::Object(members) = &*entry else { return wrong("from_entries", &entry) };
@@ -433,7 +438,11 @@ impl<'a> Evaluator<'a> {
     }
 
     fn grouped(&self, groups: Vec<Vec<Item<'a>>>) -> Fail<Value> {
-        groups.into_iter().map(|items| self.collect(Outs { items, error: None })).collect::<Fail<Vec<_>>>().map(Value::Array)
+        groups
+            .into_iter()
+            .map(|items| self.collect(Outs { items, error: None }))
+            .collect::<Fail<Vec<_>>>()
+            .map(Value::Array)
     }
 
     fn firsts(&self, groups: Vec<Vec<Item<'a>>>) -> Fail<Value> {

@@ -84,9 +84,9 @@ impl<'a> Evaluator<'a> {
             Node::Object(entries) => self.object(entries, input, env),
             Node::Negate(inner) => self.run(inner, input, env).then(|item| negate(&item).into()),
             Node::Pipe(left, right) => self.run(left, input, env).then(|item| self.run(right, &item, env)),
-            Node::Bind(source, name, body) => self
-                .run(source, input, env)
-                .then(|item| self.run(body, input, Some(&Bound { name, item, outer: env }))),
+            Node::Bind(source, name, body) => {
+                self.run(source, input, env).then(|item| self.run(body, input, Some(&Bound { name, item, outer: env })))
+            }
             Node::Comma(left, right) => self.comma(left, right, input, env),
             Node::Alternative(left, right) => self.alternative(left, right, input, env),
             Node::Or(left, right) => self.logic(true, left, right, input, env),
@@ -164,7 +164,12 @@ impl<'a> Evaluator<'a> {
         Outs { items: maps.into_iter().map(|map| Item::from(Value::Object(map))).collect(), error: None }
     }
 
-    fn widen(&self, mut maps: Vec<Map<String, Value>>, keys: Outs<'a>, values: Outs<'a>) -> Fail<Vec<Map<String, Value>>> {
+    fn widen(
+        &self,
+        mut maps: Vec<Map<String, Value>>,
+        keys: Outs<'a>,
+        values: Outs<'a>,
+    ) -> Fail<Vec<Map<String, Value>>> {
         let (keys, values) = (keys.all()?, values.all()?);
         let name = |key: &Item<'a>| match &**key {
             Value::String(name) => self.meter.text(name.len()).map(|()| name.clone()),
@@ -239,7 +244,13 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn branch(&self, branches: &'a [(Node, Node)], otherwise: Option<&'a Node>, input: &Item<'a>, env: Env<'_, 'a>) -> Outs<'a> {
+    fn branch(
+        &self,
+        branches: &'a [(Node, Node)],
+        otherwise: Option<&'a Node>,
+        input: &Item<'a>,
+        env: Env<'_, 'a>,
+    ) -> Outs<'a> {
         match (branches.split_first(), otherwise) {
             (Some(((condition, then), rest)), _) => self.run(condition, input, env).then(|item| {
                 if truthy(&item) { self.run(then, input, env) } else { self.branch(rest, otherwise, input, env) }
@@ -287,7 +298,9 @@ impl<'a> Evaluator<'a> {
     fn index(&self, item: &Item<'a>, key: &Value) -> Fail<Item<'a>> {
         match (&**item, key) {
             (Value::Null, Value::Null | Value::String(_) | Value::Number(_)) => Ok(Item::Lent(&Value::Null)),
-            (Value::Object(_), Value::String(name)) => self.child(item, |v| v.as_object().and_then(|map| map.get(name))),
+            (Value::Object(_), Value::String(name)) => {
+                self.child(item, |v| v.as_object().and_then(|map| map.get(name)))
+            }
             (Value::Array(items), Value::Number(n)) => {
                 let Num::Int(n) = number(n) else {
                     return Err(ExprError::Failed("an array is indexed by whole numbers".to_owned()));
@@ -303,7 +316,9 @@ impl<'a> Evaluator<'a> {
     fn child(&self, item: &Item<'a>, get: impl Fn(&Value) -> Option<&Value>) -> Fail<Item<'a>> {
         match item {
             Item::Lent(value) => Ok(get(value).map_or(Item::Lent(&Value::Null), Item::Lent)),
-            Item::Made(value) => get(value).map_or(Ok(Item::Lent(&Value::Null)), |v| self.meter.copy(v).map(Item::from)),
+            Item::Made(value) => {
+                get(value).map_or(Ok(Item::Lent(&Value::Null)), |v| self.meter.copy(v).map(Item::from))
+            }
         }
     }
 
@@ -342,9 +357,13 @@ impl<'a> Evaluator<'a> {
         let (from, to) = (edge(from, len, 0)?, edge(to, len, len)?);
         let take = to.saturating_sub(from);
         match &**item {
-            Value::Array(items) => {
-                items.iter().skip(from).take(take).map(|v| self.meter.copy(v)).collect::<Fail<Vec<_>>>().map(Value::Array)
-            }
+            Value::Array(items) => items
+                .iter()
+                .skip(from)
+                .take(take)
+                .map(|v| self.meter.copy(v))
+                .collect::<Fail<Vec<_>>>()
+                .map(Value::Array),
             Value::String(text) => Ok(Value::String(text.chars().skip(from).take(take).collect())),
             _ => Ok(Value::Null),
         }

@@ -135,7 +135,9 @@ fn fill<'a>(evaluator: &Evaluator<'a>, template: &'a Template, input: &Item<'a>)
             }
             match (items.pop(), items.len()) {
                 (Some(item), 0) => evaluator.meter.own(item),
-                (None, _) => Err(ExprError::Failed("the expression gave no value; it must give exactly one".to_owned())),
+                (None, _) => {
+                    Err(ExprError::Failed("the expression gave no value; it must give exactly one".to_owned()))
+                }
                 (Some(_), more) => Err(ExprError::Failed(format!(
                     "the expression gave {} values; it must give exactly one (collect them with [ ])",
                     more + 1

@@ -54,7 +54,10 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<(Node, BTreeSet<String>
         return Err(reader.refused);
     }
     let tokens = Lexer::new(text).lex().map_err(|errors| {
-        errors.iter().map(|(_, at)| reader.refusal("expr.syntax", at, "this is not a jq expression".to_owned())).collect::<Vec<_>>()
+        errors
+            .iter()
+            .map(|(_, at)| reader.refusal("expr.syntax", at, "this is not a jq expression".to_owned()))
+            .collect::<Vec<_>>()
     })?;
     let mut operators = 0;
     reader.tokens(&tokens, &mut operators);
@@ -70,7 +73,11 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<(Node, BTreeSet<String>
             .iter()
             .map(|(expected, found)| {
                 let at = Token::opt_as_str(*found, text);
-                let what = if at.is_empty() { "the expression ends too early".to_owned() } else { format!("`{}` does not belong here", short(at)) };
+                let what = if at.is_empty() {
+                    "the expression ends too early".to_owned()
+                } else {
+                    format!("`{}` does not belong here", short(at))
+                };
                 reader.refusal("expr.syntax", at, format!("{what}: expected {}", expected.as_str()))
             })
             .collect::<Vec<_>>()
@@ -180,7 +187,10 @@ impl<'s> Reader<'s> {
             Term::Var(name) => self.variable(name),
             Term::Path(head, path) => {
                 let head = self.boxed(head);
-                Node::Path(head, path.0.iter().map(|(part, opt)| (self.part(part), matches!(opt, path::Opt::Optional))).collect())
+                Node::Path(
+                    head,
+                    path.0.iter().map(|(part, opt)| (self.part(part), matches!(opt, path::Opt::Optional))).collect(),
+                )
             }
             Term::Recurse => self.elsewhere("recursive descent `..`"),
             Term::Str(Some(_), _) => self.elsewhere("a string format"),
@@ -206,7 +216,12 @@ impl<'s> Reader<'s> {
         };
         number.map_or_else(
             || {
-                self.refuse("expr.number", digits, format!("the number {digits} can't be kept exactly"), Some("write it as text"));
+                self.refuse(
+                    "expr.number",
+                    digits,
+                    format!("the number {digits} can't be kept exactly"),
+                    Some("write it as text"),
+                );
                 Node::Identity
             },
             |n| Node::Literal(Value::Number(n)),
@@ -267,7 +282,9 @@ impl<'s> Reader<'s> {
             BinaryOp::And => Node::And(l, r),
             BinaryOp::Math(math) => Node::Math(arithmetic(*math), l, r),
             BinaryOp::Cmp(cmp) => Node::Compare(comparison(*cmp), l, r),
-            BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => self.elsewhere("assignment"),
+            BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => {
+                self.elsewhere("assignment")
+            }
         }
     }
 

@@ -144,7 +144,11 @@ impl Meter {
         }
     }
 
-    fn sequence<'v>(&self, mut a: impl Iterator<Item = &'v Value>, mut b: impl Iterator<Item = &'v Value>) -> Fail<Ordering> {
+    fn sequence<'v>(
+        &self,
+        mut a: impl Iterator<Item = &'v Value>,
+        mut b: impl Iterator<Item = &'v Value>,
+    ) -> Fail<Ordering> {
         loop {
             match (a.next(), b.next()) {
                 (None, None) => return Ok(Ordering::Equal),

@@ -3,15 +3,6 @@
 //! It has no I/O, clock or randomness: the same events over the same program give the same intents.
 //! It waits at every expression, call and pause; at most one intent is open at a time. The state is a
 //! stack of frames, so that it can hold several branches later.
-//!
-//! # Labels (I7)
-//! Every value carries labels, coarse and sound. The result of an expression has the join of the
-//! labels of all it was lent; the result of a call that of the returned labels and of its arguments.
-//! To both the machine joins the label of the control flow, which *rises for the rest of the run* by
-//! the labels of each condition (`if`, `switch`, `while`), each collection of a `for`, each error
-//! looked at by a `catch`, and, inside a `try`, each value whose computation could have failed. That
-//! over-approximates: a branch that has ended still counts. What it buys is that no assignment can be
-//! missed. Timing and the fact that a run ends are not covered.
 
 mod event;
 mod frame;
@@ -34,6 +25,17 @@ use std::sync::Arc;
 use step::{Move, Step};
 
 /// A program and the state of one run of it.
+///
+/// It waits at every expression, call and pause; at most one intent is open at a time.
+///
+/// # Labels (I7)
+/// Every value carries labels, coarse and sound. The result of an expression has the join of the
+/// labels of all it was lent; the result of a call that of the returned labels and of its arguments.
+/// To both the machine joins the label of the control flow, which *rises for the rest of the run* by
+/// the labels of each condition (`if`, `switch`, `while`), each collection of a `for`, each error
+/// looked at by a `catch`, and, inside a `try`, each value whose computation could have failed. That
+/// over-approximates: a branch that has ended still counts. What it buys is that no assignment can be
+/// missed. Timing, and that a run ends, are not covered.
 #[derive(Debug, Clone)]
 pub struct Machine {
     program: Arc<Program>,
@@ -150,26 +152,29 @@ impl Machine {
         self.witness(&labels);
         match result {
             Ok(value) => Move::Got(purpose, Data::new(value, labels)),
-            Err(error) => Move::Throw(Failure { error: WorkflowError::new(ErrorKind::Expression, error.to_string()), labels }),
+            Err(error) => {
+                Move::Throw(Failure { error: WorkflowError::new(ErrorKind::Expression, error.to_string()), labels })
+            }
         }
     }
 
     fn returned(&mut self, lent: &Labels, result: Result<Labelled, Failure>) -> Move {
-        let result = result.and_then(|output| match fits(&output.value) {
-            Ok(()) => Ok(output),
-            Err(limit) => {
-                let error = WorkflowError::new(ErrorKind::Runtime, format!("the result went past the limit of {limit}"));
-                Err(Failure { error, labels: output.labels })
-            }
-        });
-        match result {
-            Ok(output) => {
-                let data = Data::new(output.value, output.labels.join(lent).join(&self.pc));
-                self.witness(&data.labels);
-                Move::Output(data)
-            }
-            Err(failure) => Move::Throw(Failure { labels: failure.labels.join(lent), ..failure }),
-        }
+        let failure = match result {
+            Ok(output) => match fits(&output.value) {
+                Ok(()) => {
+                    let data = Data::new(output.value, output.labels.join(lent).join(&self.pc));
+                    self.witness(&data.labels);
+                    return Move::Output(data);
+                }
+                Err(limit) => {
+                    let error =
+                        WorkflowError::new(ErrorKind::Runtime, format!("the result went past the limit of {limit}"));
+                    Failure { error, labels: output.labels }
+                }
+            },
+            Err(failure) => failure,
+        };
+        Move::Throw(Failure { labels: failure.labels.join(lent), ..failure })
     }
 
     /// Notes that the run went one way and not another because of data with these labels.
@@ -226,7 +231,8 @@ impl Machine {
     fn call(&mut self, function: FunctionName, arguments: Data) -> Step {
         self.counts.calls = self.counts.calls.saturating_add(1);
         if self.counts.calls > Limits::DEFAULT.steps {
-            return self.fault(ErrorKind::Runtime, format!("the run went past the limit of {} steps", Limits::DEFAULT.steps));
+            return self
+                .fault(ErrorKind::Runtime, format!("the run went past the limit of {} steps", Limits::DEFAULT.steps));
         }
         let seq = StepSeq(self.counts.calls);
         let arguments = arguments.under(&self.pc);

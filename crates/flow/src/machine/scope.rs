@@ -14,7 +14,10 @@ impl Machine {
     pub(super) fn variable(&mut self, name: &str) -> Data {
         match name {
             "context" => self.context.clone(),
-            "runtime" => Data::new(json!({"name": "mandate", "version": Self::VERSION.to_string(), "metadata": {}}), Labels::default()),
+            "runtime" => Data::new(
+                json!({"name": "mandate", "version": Self::VERSION.to_string(), "metadata": {}}),
+                Labels::default(),
+            ),
             "workflow" => self.workflow(),
             "task" => self.top_task().map_or_else(nothing, |frame| self.descriptor(frame)),
             "input" => self.top_task().map_or_else(nothing, |frame| frame.input.clone()),

@@ -150,7 +150,9 @@ impl Machine {
             Purpose::WorkflowOutput => return self.complete(data),
             _ => {}
         }
-        let Some(task) = self.task_mut().and_then(|frame| program.task(frame.task)) else { return Step::Go(Move::Finish) };
+        let Some(task) = self.task_mut().and_then(|frame| program.task(frame.task)) else {
+            return Step::Go(Move::Finish);
+        };
         match purpose {
             Purpose::If => self.condition(task, &data),
             Purpose::Input => {
@@ -170,9 +172,14 @@ impl Machine {
             Purpose::Raise => self.raised(&data),
             Purpose::Pause => match time::duration(&data.value) {
                 Ok(duration) => self.sleep(duration),
-                Err(message) => Step::Go(Move::Throw(Failure { error: WorkflowError::new(ErrorKind::Expression, message), labels: data.labels })),
+                Err(message) => Step::Go(Move::Throw(Failure {
+                    error: WorkflowError::new(ErrorKind::Expression, message),
+                    labels: data.labels,
+                })),
             },
-            Purpose::CatchWhen | Purpose::CatchExcept | Purpose::RetryWhen | Purpose::RetryExcept => self.verdict(task, purpose, &data),
+            Purpose::CatchWhen | Purpose::CatchExcept | Purpose::RetryWhen | Purpose::RetryExcept => {
+                self.verdict(task, purpose, &data)
+            }
             Purpose::Output => self.shaped(task, data),
             Purpose::Export => self.exported(task, data),
             Purpose::WorkflowInput | Purpose::WorkflowOutput => Step::Go(Move::Finish),
@@ -202,7 +209,9 @@ impl Machine {
             Kind::Raise(error) => self.evaluate(Purpose::Raise, error, &input),
             Kind::Wait(Pause::Fixed(duration)) => self.sleep(*duration),
             Kind::Wait(Pause::Computed(duration)) => self.evaluate(Purpose::Pause, duration, &input),
-            Kind::Refused => self.fault(ErrorKind::Configuration, "the task was refused when the document was compiled".to_owned()),
+            Kind::Refused => {
+                self.fault(ErrorKind::Configuration, "the task was refused when the document was compiled".to_owned())
+            }
         }
     }
 
@@ -237,7 +246,9 @@ impl Machine {
         let most = Limits::DEFAULT.iterations as usize;
         let items = match Arc::unwrap_or_clone(data.value) {
             Value::Array(items) if items.len() <= most => items,
-            Value::Array(_) => return self.fault(ErrorKind::Runtime, format!("a loop went past the limit of {most} iterations")),
+            Value::Array(_) => {
+                return self.fault(ErrorKind::Runtime, format!("a loop went past the limit of {most} iterations"));
+            }
             _ => {
                 let error = WorkflowError::new(ErrorKind::Expression, "`for.in` must give a list");
                 return Step::Go(Move::Throw(Failure { error, labels }));
@@ -272,7 +283,9 @@ impl Machine {
         self.raise(&verdict.labels);
         let data = self.data.clone();
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
-        let (State::For { index, .. }, Kind::For { block, .. }) = (&frame.state, &task.kind) else { return Step::Go(Move::Leave) };
+        let (State::For { index, .. }, Kind::For { block, .. }) = (&frame.state, &task.kind) else {
+            return Step::Go(Move::Leave);
+        };
         if !truthy(&verdict.value) {
             return Step::Go(Move::Output(data));
         }
@@ -284,7 +297,10 @@ impl Machine {
         let labels = data.labels.clone();
         let error = match serde_json::from_value::<WorkflowError>((*data.value).clone()) {
             Ok(error) => error,
-            Err(_) => WorkflowError::new(ErrorKind::Expression, "`raise` did not give an error: its type must be text and its status a number"),
+            Err(_) => WorkflowError::new(
+                ErrorKind::Expression,
+                "`raise` did not give an error: its type must be text and its status a number",
+            ),
         };
         Step::Go(Move::Throw(Failure { error, labels }))
     }

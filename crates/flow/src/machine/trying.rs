@@ -35,7 +35,8 @@ impl Machine {
                 continue;
             };
             let kind = program.task(frame.task).map(|task| (task, &task.kind));
-            if let (Some((task, Kind::Try { catch, .. })), State::Try { caught, handling: false, .. }) = (kind, &mut frame.state)
+            if let (Some((task, Kind::Try { catch, .. })), State::Try { caught, handling: false, .. }) =
+                (kind, &mut frame.state)
                 && caught.is_none()
             {
                 // From here on the run depends on the error, also where the filter lets it pass.
@@ -141,7 +142,8 @@ impl Machine {
 }
 
 fn fits(filter: &ErrorFilter, error: &WorkflowError) -> bool {
-    let same = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+    let same =
+        |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
     filter.type_.as_deref().is_none_or(|wanted| same_type(wanted, &error.type_))
         && filter.status.is_none_or(|wanted| wanted == error.status)
         && same(&filter.instance, error.instance.as_ref().map(|path| path.0.as_str()))

@@ -5,7 +5,11 @@ use super::{
     reader::{Ptr, Reader},
     task::{BlockId, Filter, Kind, Task, TaskId, Then},
 };
-use crate::{Diagnostics, UNSUPPORTED, expr::{Scope, shallow}, yaml::Spanned};
+use crate::{
+    Diagnostics, UNSUPPORTED,
+    expr::{Scope, shallow},
+    yaml::Spanned,
+};
 use mandate_kernel::{FunctionName, Limits};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -53,7 +57,12 @@ pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
         compiler.document(source.value());
         credential::check(&mut compiler.reader, Ptr::Root, source.value(), false);
     } else {
-        compiler.reader.report("flow.limit", Ptr::Root, format!("the document nests more than {} levels", Limits::DEFAULT.depth), None);
+        compiler.reader.report(
+            "flow.limit",
+            Ptr::Root,
+            format!("the document nests more than {} levels", Limits::DEFAULT.depth),
+            None,
+        );
     }
     match Diagnostics::collect(compiler.reader.found) {
         Some(diagnostics) => Err(diagnostics),
@@ -78,7 +87,12 @@ impl Compiler<'_> {
     fn document(&mut self, value: &Value) {
         let root = Ptr::Root;
         let Some(map) = self.reader.object(root, value) else { return };
-        self.reader.keys(root, map, &["document", "input", "output", "do", "evaluate", "use"], &["timeout", "schedule"]);
+        self.reader.keys(
+            root,
+            map,
+            &["document", "input", "output", "do", "evaluate", "use"],
+            &["timeout", "schedule"],
+        );
         if let Some(head) = self.reader.required(root, map, "document") {
             self.head(root.key("document"), head);
         }
@@ -102,21 +116,43 @@ impl Compiler<'_> {
 
     fn head(&mut self, ptr: Ptr<'_>, value: &Value) {
         let Some(map) = self.reader.object(ptr, value) else { return };
-        self.reader.keys(ptr, map, &["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"], &[]);
+        self.reader.keys(
+            ptr,
+            map,
+            &["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"],
+            &[],
+        );
         for key in ["dsl", "version"] {
             let Some(value) = self.reader.required(ptr, map, key) else { continue };
             let Some(text) = self.reader.text(ptr.key(key), value) else { continue };
             if !is_semver(text) {
-                self.reader.report("flow.version", ptr.key(key), format!("`{key}` must be a semantic version such as 1.0.0"), None);
+                self.reader.report(
+                    "flow.version",
+                    ptr.key(key),
+                    format!("`{key}` must be a semantic version such as 1.0.0"),
+                    None,
+                );
             } else if key == "dsl" && !matches!(text, "1.0.0" | "1.0.1" | "1.0.2" | "1.0.3") {
-                self.reader.report(UNSUPPORTED, ptr.key(key), "this version of the language is not supported yet", Some("1.0.0 to 1.0.3 are"));
+                self.reader.report(
+                    UNSUPPORTED,
+                    ptr.key(key),
+                    "this version of the language is not supported yet",
+                    Some("1.0.0 to 1.0.3 are"),
+                );
             }
         }
         for key in ["namespace", "name"] {
             let Some(value) = self.reader.required(ptr, map, key) else { continue };
             let Some(text) = self.reader.text(ptr.key(key), value) else { continue };
             if !is_name(text) {
-                self.reader.report("flow.name", ptr.key(key), format!("`{key}` must be 1 to 63 letters, digits and `-`, starting and ending with a letter or digit"), None);
+                self.reader.report(
+                    "flow.name",
+                    ptr.key(key),
+                    format!(
+                        "`{key}` must be 1 to 63 letters, digits and `-`, starting and ending with a letter or digit"
+                    ),
+                    None,
+                );
             }
         }
         for key in ["title", "summary"] {
@@ -129,7 +165,8 @@ impl Compiler<'_> {
 
     fn components(&mut self, ptr: Ptr<'_>, value: &Value) {
         let Some(map) = self.reader.object(ptr, value) else { return };
-        let known = ["authentications", "errors", "extensions", "functions", "retries", "secrets", "timeouts", "catalogs"];
+        let known =
+            ["authentications", "errors", "extensions", "functions", "retries", "secrets", "timeouts", "catalogs"];
         self.reader.keys(ptr, map, &[], &known);
     }
 
@@ -169,7 +206,12 @@ impl Compiler<'_> {
         for (position, (i, (name, task))) in entries.iter().enumerate() {
             let item = ptr.index(*i);
             if names.iter().take(position).any(|other| other == name) {
-                self.reader.report_key("flow.duplicate-task", item.key(name), format!("the task `{name}` appears twice in this list"), Some("`then` could not tell them apart"));
+                self.reader.report_key(
+                    "flow.duplicate-task",
+                    item.key(name),
+                    format!("the task `{name}` appears twice in this list"),
+                    Some("`then` could not tell them apart"),
+                );
             }
             tasks.push(self.task(item.key(name), name, task, scope, &names));
         }
@@ -186,7 +228,12 @@ impl Compiler<'_> {
         match (members.next(), members.next()) {
             (Some((name, value)), None) => Some((name, value)),
             _ => {
-                self.reader.report("flow.item", ptr, format!("an item of a list holds one name, not {}", map.len()), Some("begin each with `- `"));
+                self.reader.report(
+                    "flow.item",
+                    ptr,
+                    format!("an item of a list holds one name, not {}", map.len()),
+                    Some("begin each with `- `"),
+                );
                 None
             }
         }
@@ -216,27 +263,54 @@ impl Compiler<'_> {
             return id;
         }
         let condition = map.get("if").and_then(|value| self.reader.expression(ptr.key("if"), value, &inner));
-        let input = map.get("input").map(|value| self.filter(ptr.key("input"), value, "from", &outer)).unwrap_or_default();
-        let output = map.get("output").map(|value| self.filter(ptr.key("output"), value, "as", &inner)).unwrap_or_default();
+        let input =
+            map.get("input").map(|value| self.filter(ptr.key("input"), value, "from", &outer)).unwrap_or_default();
+        let output =
+            map.get("output").map(|value| self.filter(ptr.key("output"), value, "as", &inner)).unwrap_or_default();
         let export_scope = with(&inner, &["output"]);
-        let export = map.get("export").map(|value| self.filter(ptr.key("export"), value, "as", &export_scope)).unwrap_or_default();
+        let export = map
+            .get("export")
+            .map(|value| self.filter(ptr.key("export"), value, "as", &export_scope))
+            .unwrap_or_default();
         let then = map.get("then").and_then(|value| self.then(ptr.key("then"), value, names)).unwrap_or(Then::Continue);
         if let Some(metadata) = map.get("metadata") {
             self.reader.object(ptr.key("metadata"), metadata);
         }
         let kind = self.kind(ptr, value, map, &inner, names);
         if let Some(task) = self.code.tasks.get_mut(id.0) {
-            *task = Task { condition, input, output, export, then, kind, name: std::mem::take(&mut task.name), pointer: std::mem::take(&mut task.pointer) };
+            *task = Task {
+                condition,
+                input,
+                output,
+                export,
+                then,
+                kind,
+                name: std::mem::take(&mut task.name),
+                pointer: std::mem::take(&mut task.pointer),
+            };
         }
         id
     }
 
-    fn kind(&mut self, ptr: Ptr<'_>, value: &Value, map: &Map<String, Value>, scope: &Scope, names: &Names<'_>) -> Kind {
-        let mut present = KINDS.iter().filter(|(kind, _)| map.contains_key(*kind) && !(*kind == "do" && map.contains_key("for")));
+    fn kind(
+        &mut self,
+        ptr: Ptr<'_>,
+        value: &Value,
+        map: &Map<String, Value>,
+        scope: &Scope,
+        names: &Names<'_>,
+    ) -> Kind {
+        let mut present =
+            KINDS.iter().filter(|(kind, _)| map.contains_key(*kind) && !(*kind == "do" && map.contains_key("for")));
         let (Some((kind, more)), None) = (present.next(), present.next()) else {
             if value.is_object() {
                 let kinds = KINDS.map(|(kind, _)| kind).join(", ");
-                self.reader.report_key("flow.task", ptr, "a task is exactly one of its kinds", Some(&format!("one of: {kinds}")));
+                self.reader.report_key(
+                    "flow.task",
+                    ptr,
+                    "a task is exactly one of its kinds",
+                    Some(&format!("one of: {kinds}")),
+                );
             }
             return Kind::Refused;
         };
@@ -271,7 +345,12 @@ impl Compiler<'_> {
                 let target = names.iter().position(|other| *other == name);
                 if target.is_none() {
                     let shown: String = name.chars().take(60).collect();
-                    self.reader.report("flow.target", ptr, format!("there is no task `{shown}` in this list"), Some("`then` goes to a task of the same list, or is continue, exit or end"));
+                    self.reader.report(
+                        "flow.target",
+                        ptr,
+                        format!("there is no task `{shown}` in this list"),
+                        Some("`then` goes to a task of the same list, or is continue, exit or end"),
+                    );
                 }
                 target.map(Then::Task)
             }
@@ -284,9 +363,19 @@ impl Compiler<'_> {
         let Some(name) = self.reader.text(ptr, value) else { return default.to_owned() };
         let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && name.len() <= 64;
         if !letters || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            self.reader.report("flow.variable", ptr, "a variable is letters, digits and `_`, not starting with a digit", Some("write it without `$`"));
+            self.reader.report(
+                "flow.variable",
+                ptr,
+                "a variable is letters, digits and `_`, not starting with a digit",
+                Some("write it without `$`"),
+            );
         } else if RESERVED.contains(&name) {
-            self.reader.report("flow.variable", ptr, format!("`{name}` is a variable of the language"), Some("choose another name"));
+            self.reader.report(
+                "flow.variable",
+                ptr,
+                format!("`{name}` is a variable of the language"),
+                Some("choose another name"),
+            );
         }
         name.to_owned()
     }
@@ -294,16 +383,21 @@ impl Compiler<'_> {
 
 /// `MAJOR.MINOR.PATCH`, with the pre-release and build parts of SemVer 2.0.0.
 fn is_semver(text: &str) -> bool {
-    let identifiers = |s: &str| s.split('.').all(|i| !i.is_empty() && i.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    let identifiers =
+        |s: &str| s.split('.').all(|i| !i.is_empty() && i.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
     let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
     let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
     let numbers: Vec<_> = core.split('.').collect();
-    let plain = |n: &&str| n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty() && (n.len() == 1 || !n.starts_with('0'));
+    let plain =
+        |n: &&str| n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty() && (n.len() == 1 || !n.starts_with('0'));
     numbers.len() == 3 && numbers.iter().all(plain) && pre.is_none_or(identifiers) && build.is_none_or(identifiers)
 }
 
 fn is_name(text: &str) -> bool {
     let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
-    bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    bytes.len() <= 63
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
 }

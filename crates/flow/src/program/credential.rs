@@ -9,8 +9,20 @@ pub(super) const HELP: &str =
 
 /// Names whose values are credentials, in lower case without `-` and `_`.
 const NAMES: [&str; 14] = [
-    "authorization", "proxyauthorization", "cookie", "xapikey", "apikey", "password", "passwd", "passphrase", "clientsecret",
-    "clientassertion", "accesstoken", "refreshtoken", "secretkey", "privatekey",
+    "authorization",
+    "proxyauthorization",
+    "cookie",
+    "xapikey",
+    "apikey",
+    "password",
+    "passwd",
+    "passphrase",
+    "clientsecret",
+    "clientassertion",
+    "accesstoken",
+    "refreshtoken",
+    "secretkey",
+    "privatekey",
 ];
 
 /// Names that are credentials inside an authentication policy.
@@ -37,7 +49,8 @@ pub(super) fn check(reader: &mut Reader<'_>, ptr: Ptr<'_>, value: &Value, in_pol
         }
         Value::Object(map) => {
             for (key, item) in map {
-                let name: String = key.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_ascii_lowercase();
+                let name: String =
+                    key.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_ascii_lowercase();
                 let sensitive = NAMES.contains(&name.as_str()) || (in_policy && POLICY_NAMES.contains(&name.as_str()));
                 let literal = item.as_str().is_some_and(|text| !text.is_empty() && enclosed(text).is_none());
                 if sensitive && (literal || item.is_number()) {

@@ -26,7 +26,8 @@ impl Compiler<'_> {
             self.reader.unsupported(at, "a function from a catalog");
             return None;
         }
-        let function = FunctionName::new(name).map_err(|error| self.reader.report("flow.name", at, error.to_string(), None)).ok();
+        let function =
+            FunctionName::new(name).map_err(|error| self.reader.report("flow.name", at, error.to_string(), None)).ok();
         let arguments = match map.get("with") {
             Some(value) => {
                 self.reader.object(ptr.key("with"), value)?;
@@ -44,7 +45,12 @@ impl Compiler<'_> {
             Value::Object(map) if !map.is_empty() => {}
             Value::String(text) if enclosed(text).is_some() => {}
             _ => {
-                self.reader.report("flow.type", at, "`set` needs an object with at least one member, or one expression in ${ }", None);
+                self.reader.report(
+                    "flow.type",
+                    at,
+                    "`set` needs an object with at least one member, or one expression in ${ }",
+                    None,
+                );
                 return None;
             }
         }
@@ -69,7 +75,8 @@ impl Compiler<'_> {
             if defaults > 1 && when.is_none() {
                 self.reader.report_key("flow.switch", ptr, "a switch has one case without `when`", None);
             }
-            let then = self.reader.required(ptr, map, "then").and_then(|value| self.then(ptr.key("then"), value, names));
+            let then =
+                self.reader.required(ptr, map, "then").and_then(|value| self.then(ptr.key("then"), value, names));
             if let Some(then) = then {
                 cases.push(Case { when: when.flatten(), then });
             }
@@ -77,7 +84,13 @@ impl Compiler<'_> {
         Some(Kind::Switch(cases))
     }
 
-    pub(super) fn for_each(&mut self, ptr: Ptr<'_>, body: &Value, map: &Map<String, Value>, scope: &Scope) -> Option<Kind> {
+    pub(super) fn for_each(
+        &mut self,
+        ptr: Ptr<'_>,
+        body: &Value,
+        map: &Map<String, Value>,
+        scope: &Scope,
+    ) -> Option<Kind> {
         let at = ptr.key("for");
         let head = self.reader.object(at, body)?;
         self.reader.keys(at, head, &["each", "in", "at"], &[]);
@@ -136,7 +149,14 @@ impl Compiler<'_> {
         self.reader.duration(at, body).map(|d| Kind::Wait(Pause::Fixed(d)))
     }
 
-    pub(super) fn try_catch(&mut self, ptr: Ptr<'_>, body: &Value, map: &Map<String, Value>, scope: &Scope, names: &Names<'_>) -> Option<Kind> {
+    pub(super) fn try_catch(
+        &mut self,
+        ptr: Ptr<'_>,
+        body: &Value,
+        map: &Map<String, Value>,
+        scope: &Scope,
+        names: &Names<'_>,
+    ) -> Option<Kind> {
         let block = self.block(ptr.key("try"), body, scope);
         let value = self.reader.required(ptr, map, "catch")?;
         let at = ptr.key("catch");
@@ -144,9 +164,11 @@ impl Compiler<'_> {
         self.reader.keys(at, catch, &["errors", "as", "when", "exceptWhen", "retry", "do", "then"], &[]);
         let variable = self.variable(at.key("as"), catch.get("as"), "error");
         let inner = with(scope, &[&variable]);
-        let filter = catch.get("errors").and_then(|errors| self.error_filter(at.key("errors"), errors)).unwrap_or_default();
+        let filter =
+            catch.get("errors").and_then(|errors| self.error_filter(at.key("errors"), errors)).unwrap_or_default();
         let when = catch.get("when").and_then(|value| self.reader.expression(at.key("when"), value, &inner));
-        let except_when = catch.get("exceptWhen").and_then(|value| self.reader.expression(at.key("exceptWhen"), value, &inner));
+        let except_when =
+            catch.get("exceptWhen").and_then(|value| self.reader.expression(at.key("exceptWhen"), value, &inner));
         let retry = catch.get("retry").and_then(|value| self.retry(at.key("retry"), value, &inner));
         let handler = catch.get("do").and_then(|tasks| self.block(at.key("do"), tasks, &inner));
         let then = catch.get("then").and_then(|value| self.then(at.key("then"), value, names));
@@ -184,9 +206,12 @@ impl Compiler<'_> {
         let map = self.reader.object(ptr, value)?;
         self.reader.keys(ptr, map, &["when", "exceptWhen", "delay", "backoff", "limit", "jitter"], &[]);
         let when = map.get("when").and_then(|value| self.reader.expression(ptr.key("when"), value, scope));
-        let except_when = map.get("exceptWhen").and_then(|value| self.reader.expression(ptr.key("exceptWhen"), value, scope));
-        let delay = map.get("delay").and_then(|value| self.reader.duration(ptr.key("delay"), value)).unwrap_or_default();
-        let growth = map.get("backoff").and_then(|value| self.growth(ptr.key("backoff"), value)).unwrap_or(Growth::Constant);
+        let except_when =
+            map.get("exceptWhen").and_then(|value| self.reader.expression(ptr.key("exceptWhen"), value, scope));
+        let delay =
+            map.get("delay").and_then(|value| self.reader.duration(ptr.key("delay"), value)).unwrap_or_default();
+        let growth =
+            map.get("backoff").and_then(|value| self.growth(ptr.key("backoff"), value)).unwrap_or(Growth::Constant);
         let jitter = map.get("jitter").and_then(|value| self.jitter(ptr.key("jitter"), value));
         let (attempts, within) = map.get("limit").map(|value| self.limit(ptr.key("limit"), value)).unwrap_or_default();
         let attempts = attempts.unwrap_or(Limits::DEFAULT.attempts);
@@ -231,13 +256,20 @@ impl Compiler<'_> {
         self.reader.keys(ptr, map, &["attempt", "duration"], &[]);
         let within = map.get("duration").and_then(|value| self.reader.duration(ptr.key("duration"), value));
         let at = ptr.key("attempt");
-        let Some(attempt) = map.get("attempt").and_then(|value| self.reader.object(at, value)) else { return (None, within) };
+        let Some(attempt) = map.get("attempt").and_then(|value| self.reader.object(at, value)) else {
+            return (None, within);
+        };
         self.reader.keys(at, attempt, &["count"], &["duration"]);
         let most = Limits::DEFAULT.attempts;
         let count = attempt.get("count").and_then(|value| {
             let count = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=most).contains(n));
             if count.is_none() {
-                self.reader.report("flow.limit", at.key("count"), format!("`count` must be a whole number from 1 to {most}"), None);
+                self.reader.report(
+                    "flow.limit",
+                    at.key("count"),
+                    format!("`count` must be a whole number from 1 to {most}"),
+                    None,
+                );
             }
             count
         });

@@ -45,7 +45,8 @@ impl Program {
 
     fn build(source: Spanned) -> Result<Self, Diagnostics> {
         let code = compile::compile(&source)?;
-        let canonical = canonical_json(source.value()).map_err(|error| source.diagnostic("flow.canonical", "", error.to_string(), None))?;
+        let canonical = canonical_json(source.value())
+            .map_err(|error| source.diagnostic("flow.canonical", "", error.to_string(), None))?;
         Ok(Self { document: Arc::new(source.into_value()), version: Digest::of(&canonical), code })
     }
 

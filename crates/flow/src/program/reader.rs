@@ -52,7 +52,14 @@ impl<'s> Reader<'s> {
         Self { source, found: Vec::new() }
     }
 
-    fn push(&mut self, code: &'static str, ptr: Ptr<'_>, place: impl Fn(&Spanned, &str) -> Option<Place>, message: String, help: Option<&str>) {
+    fn push(
+        &mut self,
+        code: &'static str,
+        ptr: Ptr<'_>,
+        place: impl Fn(&Spanned, &str) -> Option<Place>,
+        message: String,
+        help: Option<&str>,
+    ) {
         if self.found.len() < ENOUGH {
             let pointer = ptr.to_string();
             self.found.push(self.source.found(code, &pointer, place(self.source, &pointer), message, help));
@@ -65,7 +72,13 @@ impl<'s> Reader<'s> {
     }
 
     /// A finding about a key.
-    pub(super) fn report_key(&mut self, code: &'static str, ptr: Ptr<'_>, message: impl Into<String>, help: Option<&str>) {
+    pub(super) fn report_key(
+        &mut self,
+        code: &'static str,
+        ptr: Ptr<'_>,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) {
         self.push(code, ptr, Spanned::key_place, message.into(), help);
     }
 
@@ -115,7 +128,12 @@ impl<'s> Reader<'s> {
             } else if !known.contains(&key.as_str()) {
                 let help = format!("known here: {}", known.join(", "));
                 let shown: String = key.chars().take(60).collect();
-                self.report_key("flow.unknown-key", ptr.key(key), format!("the key `{shown}` is not known here"), Some(&help));
+                self.report_key(
+                    "flow.unknown-key",
+                    ptr.key(key),
+                    format!("the key `{shown}` is not known here"),
+                    Some(&help),
+                );
             }
         }
     }
@@ -147,11 +165,15 @@ impl<'s> Reader<'s> {
                 None => Some(Expression::constant(value.clone())),
             },
             Value::Array(items) => {
-                let parts: Vec<_> = items.iter().enumerate().map(|(i, item)| self.template(ptr.index(i), item, scope)).collect();
+                let parts: Vec<_> =
+                    items.iter().enumerate().map(|(i, item)| self.template(ptr.index(i), item, scope)).collect();
                 parts.into_iter().collect::<Option<Vec<_>>>().map(Expression::array)
             }
             Value::Object(map) => {
-                let parts: Vec<_> = map.iter().map(|(key, item)| Some((key.clone(), self.template(ptr.key(key), item, scope)?))).collect();
+                let parts: Vec<_> = map
+                    .iter()
+                    .map(|(key, item)| Some((key.clone(), self.template(ptr.key(key), item, scope)?)))
+                    .collect();
                 let mut members = parts.into_iter().collect::<Option<Vec<_>>>()?;
                 // The order of keys in the text must not matter, not even to which error comes first.
                 members.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -178,7 +200,9 @@ impl<'s> Reader<'s> {
 
     fn refused(&mut self, ptr: Ptr<'_>, whole: &str, offset: usize, refusals: Vec<Refusal>) {
         for refusal in refusals {
-            let place = |source: &Spanned, pointer: &str| source.place_inside(pointer, whole, offset + refusal.offset, refusal.len);
+            let place = |source: &Spanned, pointer: &str| {
+                source.place_inside(pointer, whole, offset + refusal.offset, refusal.len)
+            };
             self.push(refusal.code, ptr, place, refusal.message.clone(), refusal.help.as_deref());
         }
     }

@@ -9,7 +9,17 @@ const PATTERN_SIZE: usize = 64 << 10;
 
 /// Keywords that describe and never reject. `format` is one of them by default (§7.2.1).
 const ANNOTATIONS: [&str; 11] = [
-    "$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "format",
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "format",
 ];
 
 /// What a value must be.
@@ -29,7 +39,16 @@ pub(crate) struct Schema {
 
 /// Keywords whose value is a number.
 const BOUNDS: [&str; 10] = [
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
 ];
 
 /// Why a schema was refused: JSON pointer inside it, whether it is only not supported yet, message.
@@ -56,17 +75,27 @@ impl Schema {
         schema
     }
 
-    fn keyword(&mut self, key: &str, value: &Value, at: &str, refused: &mut Vec<Refusal>) -> Result<(), (bool, String)> {
+    fn keyword(
+        &mut self,
+        key: &str,
+        value: &Value,
+        at: &str,
+        refused: &mut Vec<Refusal>,
+    ) -> Result<(), (bool, String)> {
         let wrong = |what: &str| (false, format!("`{key}` must be {what}"));
         if let Some(bound) = BOUNDS.iter().find(|b| **b == key) {
             self.bounds.insert(bound, value.as_f64().ok_or_else(|| wrong("a number"))?);
             return Ok(());
         }
         match key {
-            "type" => self.types = Some(texts(value).ok_or_else(|| wrong("a type or a list of types"))?.into_iter().collect()),
+            "type" => {
+                self.types = Some(texts(value).ok_or_else(|| wrong("a type or a list of types"))?.into_iter().collect())
+            }
             "enum" => self.one_of = Some(value.as_array().ok_or_else(|| wrong("a list"))?.clone()),
             "const" => self.one_of = Some(vec![value.clone()]),
-            "required" => self.required = texts(value).filter(|_| value.is_array()).ok_or_else(|| wrong("a list of names"))?,
+            "required" => {
+                self.required = texts(value).filter(|_| value.is_array()).ok_or_else(|| wrong("a list of names"))?
+            }
             "properties" => {
                 for (name, inner) in value.as_object().ok_or_else(|| wrong("an object"))? {
                     let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -78,7 +107,8 @@ impl Schema {
             "pattern" => {
                 let text = value.as_str().ok_or_else(|| wrong("a regular expression"))?;
                 let built = regex::bytes::RegexBuilder::new(text).unicode(false).size_limit(PATTERN_SIZE).build();
-                self.pattern = Some(built.map_err(|_| wrong("a regular expression without look-around or back references"))?);
+                self.pattern =
+                    Some(built.map_err(|_| wrong("a regular expression without look-around or back references"))?);
             }
             _ if ANNOTATIONS.contains(&key) => {}
             _ => return Err((true, format!("the schema keyword `{key}` is not supported yet"))),

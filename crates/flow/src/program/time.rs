@@ -21,10 +21,9 @@ pub(crate) fn duration(value: &Value) -> Result<Duration, String> {
         Value::Object(map) => {
             let mut total = 0u64;
             for (unit, amount) in map {
-                let (_, length) = UNITS
-                    .iter()
-                    .find(|(name, _)| name == unit)
-                    .ok_or_else(|| format!("`{unit}` is not a unit: use days, hours, minutes, seconds, milliseconds"))?;
+                let (_, length) = UNITS.iter().find(|(name, _)| name == unit).ok_or_else(|| {
+                    format!("`{unit}` is not a unit: use days, hours, minutes, seconds, milliseconds")
+                })?;
                 let amount = amount.as_u64().ok_or_else(|| format!("`{unit}` must be a whole number, not negative"))?;
                 total = total.saturating_add(amount.saturating_mul(*length));
             }
@@ -40,7 +39,9 @@ pub(crate) fn duration(value: &Value) -> Result<Duration, String> {
 
 /// `P[nW][nD][T[nH][nM][nS]]`, in this order; a fraction is allowed in the last part only.
 fn iso8601(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{}` is not an ISO 8601 duration such as PT30S or P1DT12H", text.chars().take(40).collect::<String>());
+    let wrong = || {
+        format!("`{}` is not an ISO 8601 duration such as PT30S or P1DT12H", text.chars().take(40).collect::<String>())
+    };
     let rest = text.strip_prefix('P').ok_or_else(wrong)?;
     let (date, time) = match rest.split_once('T') {
         Some((date, time)) if !time.is_empty() => (date, time),
@@ -110,10 +111,16 @@ impl Backoff {
         let grown = match self.growth {
             Growth::Constant => base,
             Growth::Linear => base.saturating_mul(u64::from(failures)),
-            Growth::Exponential => base.saturating_mul(1u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX)),
+            Growth::Exponential => {
+                base.saturating_mul(1u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX))
+            }
         };
         let spread = self.jitter.map_or(0, |(from, to)| {
-            let drawn = Digest::of(format!("{seed}#{failures}").as_bytes()).as_bytes().iter().take(8).fold(0u64, |n, b| n << 8 | u64::from(*b));
+            let drawn = Digest::of(format!("{seed}#{failures}").as_bytes())
+                .as_bytes()
+                .iter()
+                .take(8)
+                .fold(0u64, |n, b| n << 8 | u64::from(*b));
             let width = to.as_millis().saturating_sub(from.as_millis()).saturating_add(1);
             from.as_millis().saturating_add(drawn % width)
         });
@@ -137,10 +144,19 @@ mod tests {
         ] {
             assert_eq!(duration(&value), Ok(Duration::from_millis(millis)), "{value}");
         }
-        for bad in ["", "P", "PT", "30S", "P1Y", "PT1.5H3S", "PT1S1H", "P-1D", "PT1,5S", "PTS", "P1DT", "PT99999999999999S"] {
+        for bad in
+            ["", "P", "PT", "30S", "P1Y", "PT1.5H3S", "PT1S1H", "P-1D", "PT1,5S", "PTS", "P1DT", "PT99999999999999S"]
+        {
             assert!(duration(&json!(bad)).is_err(), "{bad}");
         }
-        for bad in [json!({}), json!({"weeks": 1}), json!({"days": -1}), json!({"days": 1.5}), json!(3), json!({"days": 40_000})] {
+        for bad in [
+            json!({}),
+            json!({"weeks": 1}),
+            json!({"days": -1}),
+            json!({"days": 1.5}),
+            json!(3),
+            json!({"days": 40_000}),
+        ] {
             assert!(duration(&bad).is_err(), "{bad}");
         }
     }

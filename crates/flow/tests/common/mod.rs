@@ -2,9 +2,7 @@
 //! way that a replay of its journal gives the same intents.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use mandate_flow::{
-    Event, Failure, Intent, Labelled, Machine, Program, Start, WorkflowError, evaluate,
-};
+use mandate_flow::{Event, Failure, Intent, Labelled, Machine, Program, Start, WorkflowError, evaluate};
 use mandate_kernel::{Labels, StepPath, Timestamp, canonical_json};
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,7 +33,9 @@ impl Seen {
 impl std::fmt::Display for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Call { function, path, arguments } => write!(f, "call {function} {} at {path}", show(&arguments.value)),
+            Self::Call { function, path, arguments } => {
+                write!(f, "call {function} {} at {path}", show(&arguments.value))
+            }
             Self::Sleep { millis } => write!(f, "sleep {millis}"),
             Self::Complete(output) => write!(f, "complete {}", show(&output.value)),
             Self::Fault(error, _) => {
@@ -71,7 +71,11 @@ pub(crate) fn start(input: &Labelled) -> Start {
 }
 
 /// Runs to the end. `function` answers each call by name and ordinal.
-pub(crate) fn drive(program: &Arc<Program>, input: &Labelled, mut function: impl FnMut(&str, u32, &Value) -> Result<Labelled, Failure>) -> Vec<Seen> {
+pub(crate) fn drive(
+    program: &Arc<Program>,
+    input: &Labelled,
+    mut function: impl FnMut(&str, u32, &Value) -> Result<Labelled, Failure>,
+) -> Vec<Seen> {
     let (mut machine, mut intents) = Machine::start(program.clone(), start(input));
     let (mut seen, mut journal) = (Vec::new(), Vec::new());
     let mut clock = Timestamp::from_millis(1_000);
@@ -115,7 +119,9 @@ fn replay(program: &Arc<Program>, input: &Labelled, journal: &[Event], seen: &[S
     loop {
         match intents.pop().unwrap() {
             Intent::Evaluate(e) => {
-                let Some(Event::Evaluated { id, result }) = events.clone().next() else { panic!("the replay evaluates elsewhere") };
+                let Some(Event::Evaluated { id, result }) = events.clone().next() else {
+                    panic!("the replay evaluates elsewhere")
+                };
                 assert_eq!(*id, e.id);
                 let now = evaluate(&e);
                 assert_eq!(now.as_ref().map(show), result.as_ref().map(show), "an evaluation differs in the replay");
@@ -146,7 +152,8 @@ pub(crate) fn compile(document: &str) -> Arc<Program> {
 /// Runs a document (its head may be left out) on a script of results, in the order of the calls, and
 /// shows what was seen.
 pub(crate) fn run(document: &str, input: Value, script: Vec<Result<Value, WorkflowError>>) -> Vec<String> {
-    let document = if document.contains("document:") { document.to_owned() } else { format!("{HEAD}{document}") };
+    let document =
+        if document.trim_start().starts_with("document:") { document.to_owned() } else { format!("{HEAD}{document}") };
     let mut script = script.into_iter();
     let input = Labelled { value: input, labels: Labels::default() };
     let seen = drive(&compile(&document), &input, |name, _, _| {

@@ -11,21 +11,21 @@ use mandate_identity::{Audience, Authority, CanonicalRequest};
 use mandate_journal::{
     ChainHead, Change, Commit, CommitError, EpochKey, EventBody, Fence, Integration, JOURNAL_VERSION, JournalEvent,
     LeaseRecord, LeaseState, Log, LogHead, Page, PendingEntry, ResourceRecord, Resources, RunQuery, RunRecord, Runs,
-    SealedPayload, SecretRecord, Standing, Stored, StoreError, TimerRecord, Transition,
+    SealedPayload, SecretRecord, Standing, StoreError, Stored, TimerRecord, Transition,
 };
 use mandate_kernel::{
-    Attempt, Caller, Class, Clock, DecisionId, Digest, Duration, EffectClass, Environment, FunctionName,
-    IdentityModel, Labels, LeaseId, Principal, Project, ResourceName, RunId, Secret, StepKey, StepPath, StepSeq,
-    SystemEntropy, Tenant, Timestamp,
+    Attempt, Caller, Class, Clock, DecisionId, Digest, Duration, EffectClass, Environment, FunctionName, IdentityModel,
+    Labels, LeaseId, Principal, Project, ResourceName, RunId, Secret, StepKey, StepPath, StepSeq, SystemEntropy,
+    Tenant, Timestamp,
 };
 use mandate_policy::PolicySet;
 use mandate_vault::{RootKey, TenantVault, Vault};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
-/// Secrets by (kind, name, version). Shreds before it inserts, as the port demands.
+/// Secrets by (kind, name, version).
 #[derive(Default)]
 pub(crate) struct FakeStore {
     pub(crate) secrets: Mutex<BTreeMap<(String, String, u32), SecretRecord>>,
@@ -58,7 +58,12 @@ impl Resources for FakeStore {
             let key = (record.kind.clone(), record.name.clone(), record.version);
             if next.insert(key, record.clone()).is_some() {
                 let (kind, name) = (record.kind, record.name);
-                return Err(CommitError::VersionConflict { kind, name, expected: 0, actual: u64::from(record.version) });
+                return Err(CommitError::VersionConflict {
+                    kind,
+                    name,
+                    expected: 0,
+                    actual: u64::from(record.version),
+                });
             }
         }
         *secrets = next;
@@ -268,7 +273,14 @@ fn facts(tenant: &Tenant, step: StepKey, name: &str, version: u32, now: Timestam
 }
 
 /// A permit by the real gate, for a call that uses this credential.
-pub(crate) async fn permit(in_tenant: &str, step: StepKey, name: &str, version: u32, slot: bool, now: Timestamp) -> Permit<Step> {
+pub(crate) async fn permit(
+    in_tenant: &str,
+    step: StepKey,
+    name: &str,
+    version: u32,
+    slot: bool,
+    now: Timestamp,
+) -> Permit<Step> {
     let tenant = tenant(in_tenant);
     let facts = facts(&tenant, step.clone(), name, version, now);
     let request = CanonicalRequest::new("GET", "http://127.0.0.1:4100/costs", None, Vec::new(), None).unwrap();
@@ -280,8 +292,8 @@ pub(crate) async fn permit(in_tenant: &str, step: StepKey, name: &str, version: 
     };
     let decision = DecisionId::generate(now, &SystemEntropy).unwrap();
     let gate = Gate::new(Live::default());
-    let policies = PolicySet::compile(&[]).unwrap();
-    let allowed = match gate.judge(decision.clone(), &policies, facts, prepared.clone(), now) {
+    static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::compile(&[]).unwrap());
+    let allowed = match gate.judge(decision.clone(), &POLICIES, facts, prepared.clone(), now) {
         Judged::Allowed(allowed) => allowed,
         Judged::Refused(refusal) => panic!("refused: {:?}", refusal.kind),
         Judged::NotYet(_) => panic!("not yet"),

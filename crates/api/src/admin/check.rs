@@ -1,0 +1,195 @@
+//! What can be known to be wrong before anything runs: names that lead nowhere, functions a document
+//! calls but the manifest does not list, slots without a credential, policies that don't compile.
+
+use super::apply::Planned;
+use crate::Problem;
+use mandate_directory::{ConnectionSpec, FunctionSpec, Kind, PolicySpec, Spec, Target, WorkerSpec};
+use mandate_engine::TenantContext;
+use mandate_flow::Program;
+use mandate_kernel::{FunctionName, IdentityModel, ResourceName};
+use mandate_policy::{PolicySet, PolicySource};
+use serde::de::DeserializeOwned;
+
+/// Checks every manifest against the others and what is stored.
+pub(super) async fn all(context: &TenantContext, planned: &[Planned]) -> Result<(), Problem> {
+    let house = House { context, planned };
+    let mut problem = Problem::invalid("invalid-manifest", "some manifests are not valid; nothing was applied");
+    for plan in planned {
+        let found = match &plan.spec {
+            Spec::Worker(worker) => house.worker(&plan.manifest.metadata.name, worker).await?,
+            Spec::Function(function) => house.function(&plan.manifest.metadata.name, function).await?,
+            _ => Vec::new(),
+        };
+        for (code, pointer, message) in found {
+            problem.type_ = format!("https://mandate.dev/problems/{code}");
+            problem = problem.error(format!("/manifests/{}{pointer}", plan.at), message);
+        }
+    }
+    if problem.errors.is_empty() {
+        house.policies().await.map(|found| problem.errors.extend(found.errors))?;
+        if problem.errors.is_empty() {
+            return Ok(());
+        }
+        problem.type_ = "https://mandate.dev/problems/invalid-policy".to_owned();
+    }
+    Err(problem)
+}
+
+/// A finding: problem code, JSON pointer within the manifest, message.
+type Finding = (&'static str, String, String);
+
+struct House<'a> {
+    context: &'a TenantContext,
+    planned: &'a [Planned],
+}
+
+impl House<'_> {
+    /// A resource as it will be: from this request, or from the store.
+    async fn find<T: DeserializeOwned>(&self, kind: Kind, name: &ResourceName) -> Result<Option<T>, Problem> {
+        let here = self.planned.iter().find(|p| p.manifest.kind == kind && p.manifest.metadata.name == *name);
+        let content = match here {
+            Some(plan) => Some(plan.content.clone()),
+            None => self.context.store().resource(kind.as_str(), name.as_str()).await?.map(|r| r.spec),
+        };
+        Ok(content.and_then(|content| serde_json::from_value(content).ok()))
+    }
+
+    async fn worker(&self, name: &ResourceName, worker: &WorkerSpec) -> Result<Vec<Finding>, Problem> {
+        let mut found = Vec::new();
+        if !worker.environments.contains(&worker.default_environment) {
+            let message =
+                format!("the default environment {} is not among its environments", worker.default_environment);
+            found.push(("invalid-worker", "/spec/defaultEnvironment".to_owned(), message));
+        }
+        match Program::from_json(worker.document.clone()) {
+            Ok(program) => {
+                for function in program.functions().difference(&worker.functions) {
+                    let message = format!("the document calls {function}, which spec.functions does not list");
+                    found.push(("function-not-listed", "/spec/functions".to_owned(), message));
+                }
+            }
+            Err(diagnostics) => {
+                for diagnostic in diagnostics.as_slice() {
+                    found.push((
+                        "invalid-worker",
+                        format!("/spec/document{}", diagnostic.pointer),
+                        diagnostic.message.clone(),
+                    ));
+                }
+            }
+        }
+        for function in &worker.functions {
+            found.extend(self.called(name, worker, function).await?);
+        }
+        for (function, credential) in &worker.bindings {
+            let exists = self.find::<serde_json::Value>(Kind::Credential, credential).await?.is_some();
+            if !exists {
+                let message = format!("{function} is bound to credential {credential}, which does not exist");
+                found.push(("unknown-credential", format!("/spec/bindings/{function}"), message));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A function the Worker may call: it exists, and its slot is bound.
+    async fn called(
+        &self,
+        worker: &ResourceName,
+        spec: &WorkerSpec,
+        function: &FunctionName,
+    ) -> Result<Vec<Finding>, Problem> {
+        let resource = function.in_project(&worker.project());
+        let Some(declared) = self.find::<FunctionSpec>(Kind::Function, &resource).await? else {
+            let message = format!("function {resource} does not exist; apply it first or in the same request");
+            return Ok(vec![("unknown-function", "/spec/functions".to_owned(), message)]);
+        };
+        let Target::Http(http) = &declared.target else { return Ok(Vec::new()) };
+        let Ok(connection) = ResourceName::new(format!("{}/{}", worker.project(), http.connection)) else {
+            return Ok(Vec::new());
+        };
+        let slot = self.find::<ConnectionSpec>(Kind::Connection, &connection).await?.and_then(|c| c.slot);
+        if slot.is_some() && !spec.bindings.contains_key(function) {
+            let message = format!("{function} needs a credential for the slot of connection {connection}; bind one");
+            return Ok(vec![("slot-unbound", "/spec/bindings".to_owned(), message)]);
+        }
+        Ok(Vec::new())
+    }
+
+    async fn function(&self, name: &ResourceName, function: &FunctionSpec) -> Result<Vec<Finding>, Problem> {
+        let Target::Http(http) = &function.target else { return Ok(Vec::new()) };
+        let pointer = || "/spec/target/http/connection".to_owned();
+        let Ok(connection) = ResourceName::new(format!("{}/{}", name.project(), http.connection)) else {
+            return Ok(vec![(
+                "unknown-connection",
+                pointer(),
+                format!("`{}` is not a connection's name", http.connection),
+            )]);
+        };
+        let Some(held) = self.find::<ConnectionSpec>(Kind::Connection, &connection).await? else {
+            return Ok(vec![("unknown-connection", pointer(), format!("connection {connection} does not exist"))]);
+        };
+        let mut found = Vec::new();
+        match function.model {
+            IdentityModel::ServiceAccount if held.slot.is_none() => found.push((
+                "slot-missing",
+                "/spec/model".to_owned(),
+                format!(
+                    "a service-account function uses a credential, but connection {connection} has no slot for one"
+                ),
+            )),
+            IdentityModel::ServiceAccount => {}
+            IdentityModel::Delegated | IdentityModel::WorkflowBound => {
+                for (environment, _) in held.environments.iter().filter(|(_, endpoint)| endpoint.audience.is_none()) {
+                    let message = format!(
+                        "a {} function needs an audience, and connection {connection} names none in {environment}",
+                        function.model
+                    );
+                    found.push(("no-audience", "/spec/model".to_owned(), message));
+                }
+            }
+            IdentityModel::UserPassthrough | IdentityModel::StepUp => found.push((
+                "model-not-supported",
+                "/spec/model".to_owned(),
+                format!(
+                    "identity model {} is not supported yet; use delegated, workflow-bound or service-account",
+                    function.model
+                ),
+            )),
+        }
+        Ok(found)
+    }
+
+    /// The tenant's policies as they will be, compiled together.
+    async fn policies(&self) -> Result<Problem, Problem> {
+        let mut problem = Problem::invalid("invalid-policy", "a policy does not compile; nothing was applied");
+        if !self.planned.iter().any(|plan| plan.manifest.kind == Kind::Policy) {
+            return Ok(problem);
+        }
+        let mut sources = Vec::new();
+        let replaced = |name: &str| {
+            self.planned.iter().any(|p| p.manifest.kind == Kind::Policy && p.manifest.metadata.name.as_str() == name)
+        };
+        for record in self.context.store().resources(Kind::Policy.as_str()).await? {
+            if !replaced(&record.name)
+                && let Ok(spec) = serde_json::from_value::<PolicySpec>(record.spec)
+            {
+                sources.push(PolicySource::new(spec.file, spec.text));
+            }
+        }
+        let mut files = Vec::new();
+        for plan in self.planned {
+            if let Spec::Policy(policy) = &plan.spec {
+                files.push((policy.file.clone(), plan.at));
+                sources.push(PolicySource::new(policy.file.clone(), policy.text.clone()));
+            }
+        }
+        if let Err(errors) = PolicySet::compile(&sources) {
+            for error in errors.0 {
+                let at = files.iter().find(|(file, _)| *file == error.file).map_or(0, |(_, at)| *at);
+                let message = format!("{}:{}:{}: {}", error.file, error.line, error.column, error.message);
+                problem = problem.error(format!("/manifests/{at}/spec/text"), message);
+            }
+        }
+        Ok(problem)
+    }
+}

@@ -1,0 +1,23 @@
+//! The handlers, one module for each noun.
+
+pub(crate) mod apply;
+pub(crate) mod audit;
+pub(crate) mod grants;
+pub(crate) mod keys;
+pub(crate) mod meta;
+pub(crate) mod resources;
+pub(crate) mod runs;
+pub(crate) mod secrets;
+
+use crate::Problem;
+use mandate_kernel::ResourceName;
+
+/// A resource name from two path segments. A malformed one names nothing.
+pub(crate) fn resource_name(project: &str, name: &str) -> Result<ResourceName, Problem> {
+    ResourceName::new(format!("{project}/{name}")).map_err(|e| Problem::absent(&e.to_string()))
+}
+
+/// A page size: as asked, within bounds.
+pub(crate) fn page_size(asked: Option<usize>) -> usize {
+    asked.unwrap_or(50).clamp(1, 500)
+}

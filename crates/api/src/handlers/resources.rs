@@ -1,0 +1,67 @@
+//! Configuration resources, as far as the caller may see them.
+
+use crate::auth::Authenticated;
+use crate::handlers::{page_size, resource_name};
+use crate::{ApiState, Problem, view};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use mandate_directory::Kind;
+use mandate_engine::{Denied, Target};
+use mandate_kernel::ResourceName;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+pub(crate) struct ListQuery {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ListQuery>,
+    who: Authenticated,
+    Path(kind): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let kind: Kind = kind.parse().map_err(|e| Problem::absent(&format!("{e}")))?;
+    let limit = page_size(query.limit);
+    let mut items = Vec::new();
+    let mut last = None;
+    for record in who.context.store().resources(kind.as_str()).await? {
+        if query.after.as_ref().is_some_and(|after| record.name <= *after) {
+            continue;
+        }
+        let Ok(name) = ResourceName::new(record.name.clone()) else { continue };
+        let target = Target::Config { kind, name: &name };
+        if state.engine.may(&who.context, &who.caller, kind.view(), &target).await? {
+            if items.len() == limit {
+                return Ok(Json(view::list(items, last)));
+            }
+            items.push(view::resource(&record));
+            last = Some(record.name);
+        }
+    }
+    Ok(Json(view::list(items, None)))
+}
+
+pub(crate) async fn one(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path((kind, project, name)): Path<(String, String, String)>,
+) -> Result<(HeaderMap, Json<Value>), Problem> {
+    let kind: Kind = kind.parse().map_err(|e| Problem::absent(&format!("{e}")))?;
+    let name = resource_name(&project, &name)?;
+    let absent = || Problem::absent(&format!("{} {name}", kind.as_str()));
+    match state.engine.authorize(&who.context, &who.caller, kind.view(), &Target::Config { kind, name: &name }).await {
+        Ok(_) => {}
+        Err(Denied::Refused(refusal)) => return Err(absent().decision(refusal.decision)),
+        Err(failed) => return Err(failed.into()),
+    }
+    let record = who.context.store().resource(kind.as_str(), name.as_str()).await?.ok_or_else(absent)?;
+    let mut headers = HeaderMap::new();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", record.version)) {
+        headers.insert(header::ETAG, etag);
+    }
+    Ok((headers, Json(view::resource(&record))))
+}

@@ -1,0 +1,224 @@
+//! Runs: start, look, stop, resolve, and the evidence of one.
+
+use crate::auth::Authenticated;
+use crate::body::Body;
+use crate::handlers::page_size;
+use crate::{ApiState, Problem, admin, view};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mandate_engine::{Denied, StartRequest, Target};
+use mandate_gate::{Access, Permit};
+use mandate_journal::{RunQuery, RunRecord};
+use mandate_kernel::{Action, Duration, Environment, ResourceName, RunId, StepSeq};
+use mandate_ledger::EventKind;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The longest a request may wait for a run, in seconds.
+const MAX_WAIT: u64 = 60;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartBody {
+    worker: ResourceName,
+    #[serde(default)]
+    environment: Option<Environment>,
+    purpose: String,
+    #[serde(default)]
+    input: Value,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Wait {
+    wait: Option<u64>,
+}
+
+impl Wait {
+    fn patience(&self) -> Option<Duration> {
+        self.wait.map(|secs| Duration::from_secs(secs.min(MAX_WAIT)))
+    }
+}
+
+pub(crate) async fn start(
+    State(state): State<ApiState>,
+    Query(wait): Query<Wait>,
+    who: Authenticated,
+    headers: HeaderMap,
+    Body(body): Body<StartBody>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let start_key = match headers.get("idempotency-key") {
+        None => None,
+        Some(value) => Some(idempotency_key(value.to_str().unwrap_or_default())?),
+    };
+    let request = StartRequest {
+        worker: body.worker,
+        environment: body.environment,
+        purpose: body.purpose,
+        input: body.input,
+        start_key,
+    };
+    let run = match state.engine.start(&who.caller, request).await {
+        Ok(started) => started.run,
+        // The same request again: the answer is the run it started.
+        Err(mandate_engine::StartError::Duplicate(run)) => run,
+        Err(other) => return Err(other.into()),
+    };
+    let patience = wait.patience().unwrap_or(Duration::from_millis(0));
+    let record = state.engine.settled(&who.context, &run, patience).await?;
+    Ok((StatusCode::CREATED, Json(view::run(&record))))
+}
+
+fn idempotency_key(text: &str) -> Result<String, Problem> {
+    let fine = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if fine {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::invalid("invalid-idempotency-key", "Idempotency-Key takes 1 to 200 visible ASCII characters"))
+    }
+}
+
+/// The run, if the caller may do `action` with it. What they may not even see is absent for them; the
+/// refusal is in the ledger either way.
+async fn allowed(
+    state: &ApiState,
+    who: &Authenticated,
+    run: &str,
+    action: Action,
+) -> Result<(RunRecord, Permit<Access>), Problem> {
+    let absent = || Problem::absent(&format!("run {}", run.chars().take(80).collect::<String>()));
+    let id: RunId = run.parse().map_err(|_| absent())?;
+    let record = who.context.store().run(&id).await?.ok_or_else(absent)?;
+    match state.engine.authorize(&who.context, &who.caller, action, &Target::Run(&record)).await {
+        Ok(permit) => Ok((record, permit)),
+        Err(Denied::Refused(refusal)) => {
+            let visible = state.engine.may(&who.context, &who.caller, Action::RunView, &Target::Run(&record)).await?;
+            Err(if visible { Problem::refused(&refusal) } else { absent().decision(refusal.decision) })
+        }
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+pub(crate) async fn one(
+    State(state): State<ApiState>,
+    Query(wait): Query<Wait>,
+    who: Authenticated,
+    Path(run): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let (mut record, _) = allowed(&state, &who, &run, Action::RunView).await?;
+    if let Some(patience) = wait.patience() {
+        record = state.engine.settled(&who.context, &record.run, patience).await?;
+    }
+    Ok(Json(view::run(&record)))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ListQuery {
+    limit: Option<usize>,
+    before: Option<String>,
+    worker: Option<String>,
+}
+
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ListQuery>,
+    who: Authenticated,
+) -> Result<Json<Value>, Problem> {
+    let bad = |what: &str| Problem::invalid("invalid-query", format!("`{what}` is not what this list gave"));
+    let mut before = query.before.as_deref().map(str::parse::<RunId>).transpose().map_err(|_| bad("before"))?;
+    let worker = query.worker.as_deref().map(str::parse::<ResourceName>).transpose().map_err(|_| bad("worker"))?;
+    let limit = page_size(query.limit);
+    let mut items = Vec::new();
+    loop {
+        let page = who.context.store().runs(RunQuery { limit, before: before.clone(), worker: worker.clone() }).await?;
+        for record in &page.items {
+            before = Some(record.run.clone());
+            if state.engine.may(&who.context, &who.caller, Action::RunView, &Target::Run(record)).await? {
+                items.push(view::run(record));
+                if items.len() == limit {
+                    return Ok(Json(view::list(items, before.map(String::from))));
+                }
+            }
+        }
+        if !page.more {
+            return Ok(Json(view::list(items, None)));
+        }
+    }
+}
+
+pub(crate) async fn entries(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path(run): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let (record, _) = allowed(&state, &who, &run, Action::RunView).await?;
+    let entries = who.context.store().run_entries(&record.run).await?;
+    Ok(Json(view::list(entries.iter().map(|(index, bytes)| view::entry(*index, bytes)).collect(), None)))
+}
+
+pub(crate) async fn kill(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path(run): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let (record, permit) = allowed(&state, &who, &run, Action::RunKill).await?;
+    let (killed, record) = state.engine.kill(&who.context, &permit, &record).await?;
+    let mut answer = view::run(&record);
+    if let Value::Object(map) = &mut answer {
+        map.insert("stopped_at".to_owned(), json!(killed.stopped_at.to_string()));
+        map.insert("in_flight".to_owned(), json!(killed.in_flight));
+        map.insert("already_ended".to_owned(), json!(killed.already_ended));
+    }
+    Ok(Json(answer))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResolveBody {
+    #[serde(default)]
+    step: Option<StepSeq>,
+    happened: bool,
+    #[serde(default)]
+    value: Value,
+}
+
+pub(crate) async fn resolve(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path(run): Path<String>,
+    Body(body): Body<ResolveBody>,
+) -> Result<Json<Value>, Problem> {
+    let (record, permit) = allowed(&state, &who, &run, Action::RunResolve).await?;
+    let happened = body.happened.then_some(body.value);
+    let record = state.engine.resolve(&who.context, &permit, &record, body.step, happened).await?;
+    Ok(Json(view::run(&record)))
+}
+
+pub(crate) async fn passport(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path(run): Path<String>,
+) -> Result<Response, Problem> {
+    let (record, permit) = allowed(&state, &who, &run, Action::PassportExport).await?;
+    if !record.status.state.is_terminal() {
+        let detail = format!("it is {}; a passport tells a whole run", record.status.state.as_str());
+        return Err(Problem::new(StatusCode::CONFLICT, "run-not-ended", "The run has not ended").detail(detail));
+    }
+    let bytes = state.engine.passport(&who.context, &record, Duration::from_secs(MAX_WAIT)).await?;
+    admin::note(&state.engine, &who.context, &permit, EventKind::PassportExported, json!({"name": record.run})).await?;
+    Ok(file(bytes))
+}
+
+pub(crate) async fn artifact(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path(run): Path<String>,
+) -> Result<Response, Problem> {
+    let (record, _) = allowed(&state, &who, &run, Action::ArtifactRead).await?;
+    Ok(file(state.engine.artifact(&who.context, &record).await?))
+}
+
+fn file(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response()
+}

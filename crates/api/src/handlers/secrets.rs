@@ -1,0 +1,53 @@
+//! The inventory of secrets, and the way in for a new one. There is no way out.
+
+use crate::auth::Authenticated;
+use crate::body::Body;
+use crate::handlers::resource_name;
+use crate::{ApiState, Problem, admin, view};
+use axum::Json;
+use axum::extract::{Path, State};
+use mandate_directory::CredentialSpec;
+use mandate_engine::Target;
+use mandate_kernel::{Action, ResourceName, Secret};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+/// A secret on its way in: read straight into a wiped place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutBody {
+    #[serde(deserialize_with = "secret")]
+    value: Secret<Vec<u8>>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<Vec<u8>>, D::Error> {
+    String::deserialize(deserializer).map(|text| Secret::new(text.into_bytes()))
+}
+
+pub(crate) async fn list(State(state): State<ApiState>, who: Authenticated) -> Result<Json<Value>, Problem> {
+    let mut items = Vec::new();
+    for record in who.context.store().resources("Credential").await? {
+        let Ok(name) = ResourceName::new(record.name.clone()) else { continue };
+        if !state.engine.may(&who.context, &who.caller, Action::CredentialView, &Target::Credential(&name)).await? {
+            continue;
+        }
+        let Ok(spec) = serde_json::from_value::<CredentialSpec>(record.spec) else { continue };
+        let newest = who.context.store().secret("credential", name.as_str(), None).await?;
+        items.push(json!({
+            "name": name, "owner": spec.owner, "environment": spec.environment, "destinations": spec.destinations,
+            "versions": newest.as_ref().map_or(0, |s| s.version), "newest_at": view::time(newest.map(|s| s.created_at)),
+        }));
+    }
+    Ok(Json(view::list(items, None)))
+}
+
+pub(crate) async fn put(
+    State(state): State<ApiState>,
+    who: Authenticated,
+    Path((project, name)): Path<(String, String)>,
+    Body(body): Body<PutBody>,
+) -> Result<Json<Value>, Problem> {
+    let name = resource_name(&project, &name)?;
+    let version = admin::put_secret(&state.engine, &who.context, &who.caller, &name, body.value).await?;
+    Ok(Json(json!({"name": name, "version": version})))
+}

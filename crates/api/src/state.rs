@@ -1,0 +1,47 @@
+//! What every handler has.
+
+use mandate_engine::Engine;
+use mandate_identity::{Provider, TokenError, Verified};
+use mandate_kernel::Timestamp;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The providers whose tokens are accepted. Each is bound to one tenant by the operator; a token never
+/// chooses its tenant.
+#[derive(Clone, Default)]
+pub struct Providers(Arc<RwLock<Vec<Arc<Provider>>>>);
+
+impl Providers {
+    /// Adds a provider, or replaces the one with the same issuer (its keys were read again).
+    pub fn set(&self, provider: Provider) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|held| held.issuer() != provider.issuer());
+        all.push(Arc::new(provider));
+    }
+
+    /// Verifies a token with the provider that issued it.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut answer = Err(TokenError::UnknownKey);
+        for provider in all {
+            match provider.verify(token, now) {
+                Ok(verified) => return Ok(verified),
+                // Another provider may know the key; what this one knows to be wrong stays said.
+                Err(TokenError::UnknownKey | TokenError::WrongIssuer) => {}
+                Err(other) => answer = Err(other),
+            }
+        }
+        answer
+    }
+}
+
+/// The state of the API.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Whom it believes about callers.
+    pub providers: Providers,
+    /// Host names (with port) that requests may name; guards loopback servers against DNS rebinding.
+    /// Empty accepts any.
+    pub hosts: Arc<Vec<String>>,
+}

@@ -1,0 +1,249 @@
+//! Broken documents, each with the code and the place it gets.
+
+use mandate_flow::{Program, UNSUPPORTED, yaml};
+
+const HEAD: &str = "document: {dsl: '1.0.3', namespace: t, name: t, version: '1.0.0'}\n";
+
+/// Compiles `document`, with a head unless it has one, and shows `code line:column` of each finding.
+fn check(document: &str) -> Vec<String> {
+    let (document, shift) = if document.starts_with("document:") || document.starts_with('!') {
+        (document.trim_start_matches('!').to_owned(), 0)
+    } else {
+        (format!("{HEAD}{document}"), 1)
+    };
+    match Program::from_yaml("w.yaml", &document) {
+        Ok(_) => vec!["compiled".to_owned()],
+        Err(diagnostics) => diagnostics
+            .as_slice()
+            .iter()
+            .map(|d| {
+                assert!(d.message.len() < 400, "{d}");
+                assert!(d.span.0 + d.span.1 <= document.len(), "{d}");
+                format!("{} {}:{}", d.code, d.line.saturating_sub(shift), d.column)
+            })
+            .collect(),
+    }
+}
+
+/// A document, and what is found in it. `!` stands for "no head".
+const BROKEN: &[(&str, &[&str])] = &[
+    // YAML itself.
+    ("!", &["yaml.empty 1:1"]),
+    ("!a: [1\n\n", &["yaml.syntax 1:6"]),
+    ("!a: 1\n b: 2", &["yaml.syntax 2:3"]),
+    ("do: []\ndo: []", &["yaml.duplicate-key 2:1"]),
+    ("do: []\ninput: &x {}\noutput: *x", &["yaml.alias 2:8", "yaml.alias 3:9"]),
+    ("do: !!str x", &["yaml.tag 1:5"]),
+    ("do: []\n---\na: 1", &["yaml.documents 2:1"]),
+    ("1: x\ndo: []", &["yaml.key 1:1"]),
+    ("? [a]\n: b", &["yaml.key 1:3"]),
+    ("do: 9007199254740993", &["yaml.number 1:5"]),
+    ("do: .inf", &["yaml.number 1:5"]),
+    ("é: é\n\"é\": 2\ndo: []", &["yaml.duplicate-key 2:1"]),
+    // The head.
+    ("!do: []", &["flow.missing 1:1"]),
+    ("document: {dsl: '1.0.3', namespace: t, name: t, version: '1'}\ndo: []", &["flow.version 1:58"]),
+    ("document: {dsl: '1.1.0', namespace: t, name: t, version: '1.0.0'}\ndo: []", &["flow.unsupported 1:17"]),
+    (
+        "document: {dsl: '1.0.3', namespace: -t, name: a_b, version: '1.0.0-rc.1+b', odd: 1}\ndo: []",
+        &["flow.name 1:37", "flow.name 1:47", "flow.unknown-key 1:77"],
+    ),
+    (
+        "document: {dsl: 1.0, namespace: t, name: t, version: '01.0.0'}\ndo: []",
+        &["flow.type 1:17", "flow.version 1:54"],
+    ),
+    ("document: 1\ndo: []", &["flow.type 1:11"]),
+    ("do: {}", &["flow.type 1:5"]),
+    ("doo: []", &["flow.missing 0:1", "flow.unknown-key 1:1"]),
+    ("schedule: {every: {hours: 1}}\ndo: []", &["flow.unsupported 1:1"]),
+    ("timeout: {after: PT1S}\ndo: []", &["flow.unsupported 1:1"]),
+    ("evaluate: {mode: loose}\ndo: []", &["flow.unsupported 1:12"]),
+    ("use: {errors: {}, odd: 1}\ndo: []", &["flow.unsupported 1:7", "flow.unknown-key 1:19"]),
+    // Tasks.
+    ("do:\n  - a: {set: {x: 1}}\n    b: {set: {x: 1}}", &["flow.item 2:5"]),
+    ("do: [{}]", &["flow.item 1:6"]),
+    ("do: [1]", &["flow.type 1:6"]),
+    ("do: [{a: 1}]", &["flow.type 1:10"]),
+    ("do: [{a: {}}]", &["flow.task 1:7"]),
+    ("do: [{a: {set: {x: 1}, wait: PT1S}}]", &["flow.task 1:7"]),
+    ("do: [{a: {set: {x: 1}}}, {a: {set: {x: 1}}}]", &["flow.duplicate-task 1:27"]),
+    ("do: [{a: {set: {x: 1}, foo: bar}}]", &["flow.unknown-key 1:24"]),
+    ("do: [{a: {set: {x: 1}, timeout: {after: PT1S}}}]", &["flow.unsupported 1:24"]),
+    ("do: [{a: {set: {x: 1}, then: b}}]", &["flow.target 1:30"]),
+    ("do: [{a: {do: [{c: {set: {x: 1}, then: b}}]}}, {b: {set: {x: 1}}}]", &["flow.target 1:40"]),
+    ("do: [{a: {set: {x: 1}, then: 3}}]", &["flow.type 1:30"]),
+    ("do: [{a: {set: {}}}]", &["flow.type 1:16"]),
+    ("do: [{a: {set: text}}]", &["flow.type 1:16"]),
+    ("do: [{a: {set: {x: 1}, output: {from: .x}}}]", &["flow.unknown-key 1:33"]),
+    ("do: [{a: {set: {x: 1}, output: {as: 3}}}]", &["flow.type 1:37"]),
+    ("do: [{a: {set: {x: 1}, metadata: 3}}]", &["flow.type 1:34"]),
+    ("do: [{a: {fork: {branches: []}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {listen: {to: {any: []}}, foreach: {}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {emit: {event: {}}, odd: 1}}]", &["flow.unsupported 1:11", "flow.unknown-key 1:30"]),
+    ("do: [{a: {run: {shell: {command: ls}}}}]", &["flow.unsupported 1:11"]),
+    // Calls.
+    ("do: [{a: {call: http, with: {}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {call: Not A Name}}]", &["flow.name 1:17"]),
+    ("do: [{a: {call: 'log:1.0.0@catalog'}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {call: a.b, with: 3}}]", &["flow.type 1:28"]),
+    ("do: [{a: {call: a.b, with: {x: '${ .a '}}}]", &["expr.partial 1:33"]),
+    // Switch, for, raise, wait.
+    ("do: [{a: {switch: []}}]", &["flow.type 1:19"]),
+    ("do: [{a: {switch: [{c: {when: .x}}]}}]", &["flow.missing 1:24"]),
+    ("do: [{a: {switch: [{c: {then: end}}, {d: {then: end}}]}}]", &["flow.switch 1:39"]),
+    ("do: [{a: {for: {each: 'a b', in: .x}, do: []}}]", &["flow.variable 1:23"]),
+    ("do: [{a: {for: {each: input, in: .x}, do: []}}]", &["flow.variable 1:23"]),
+    ("do: [{a: {for: {each: i, at: i, in: .x}, do: []}}]", &["flow.variable 1:16"]),
+    ("do: [{a: {for: {each: i}, do: []}}]", &["flow.missing 1:16"]),
+    ("do: [{a: {for: {in: .x}}}]", &["flow.missing 1:10"]),
+    ("do: [{a: {raise: {error: odd}}}]", &["flow.unsupported 1:19"]),
+    ("do: [{a: {raise: {error: {type: x, status: 700}}}}]", &["flow.type 1:44"]),
+    ("do: [{a: {raise: {error: {status: 400}}}}]", &["flow.missing 1:26"]),
+    ("do: [{a: {wait: soon}}]", &["flow.duration 1:17"]),
+    ("do: [{a: {wait: P1Y}}]", &["flow.duration 1:17"]),
+    // Try.
+    ("do: [{a: {try: []}}]", &["flow.missing 1:10"]),
+    ("do: [{a: {try: [], catch: {retry: named}}}]", &["flow.unsupported 1:28"]),
+    ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {count: 0}}}}}}]", &["flow.limit 1:61"]),
+    ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {duration: PT1S}}}}}}]", &["flow.unsupported 1:54"]),
+    ("do: [{a: {try: [], catch: {retry: {backoff: {fibonacci: {}}}}}}]", &["flow.unknown-key 1:46"]),
+    ("do: [{a: {try: [], catch: {retry: {jitter: {from: PT2S, to: PT1S}}}}}]", &["flow.duration 1:44"]),
+    ("do: [{a: {try: [], catch: {errors: {with: {}}}}}]", &["flow.type 1:43"]),
+    ("do: [{a: {try: [], catch: {errors: {with: {type: '${ .x }'}}}}}]", &["flow.unsupported 1:44"]),
+    ("do: [{a: {try: [], catch: {as: $e}}}]", &["flow.variable 1:32"]),
+    // Expressions, with their own place.
+    ("do: [{a: {set: {x: '${ .a | foo }'}}}]", &["expr.construct 1:29"]),
+    ("do: [{a: {set: {x: '${ \"é\" + $nope }'}}}]", &["expr.variable 1:30"]),
+    ("do: [{a: {if: .a |= 1, set: {x: 1}}}]", &["expr.construct 1:18"]),
+    ("do:\n  - a:\n      set:\n        x: >-\n          ${ .a\n             | input }", &["expr.construct 6:16"]),
+    ("do:\n  - a:\n      set:\n        x: |\n          ${ .a +\n          env }", &["expr.construct 6:11"]),
+    ("do: [{a: {set: {x: \"${ \\\"s\\\" | foo }\"}}}]", &["expr.construct 1:20"]),
+    ("do: [{a: {set: {x: '${ $item }'}}}]", &["expr.variable 1:24"]),
+    ("do: [{a: {set: {x: '${ $output }'}}}]", &["expr.variable 1:24"]),
+    ("do: [{a: {set: {x: '${ $error }'}}}]", &["expr.variable 1:24"]),
+    ("input: {from: $context}\ndo: []", &["expr.variable 1:15"]),
+    ("do: [{a: {set: {x: 'v: ${ .a }'}}}]", &["expr.partial 1:24"]),
+    ("do: [{a: {set: {x: '${ .a } and ${ .b }'}}}]", &["expr.syntax 1:27"]),
+    ("do: [{a: {set: {x: '${ .a + }', y: '${ [ }'}}}]", &["expr.syntax 1:29", "expr.syntax 1:42"]),
+    // Secrets and credentials.
+    ("do: [{a: {set: {x: '${ $secrets.key }'}}}]", &["flow.secrets 1:24"]),
+    ("do: [{a: {call: a.b, with: {headers: {Authorization: Bearer abcdefghijklmnop}}}}]", &["flow.credential 1:54"]),
+    ("do: [{a: {call: a.b, with: {h: 'Bearer abcdefghijklmnop'}}}]", &["flow.credential 1:32"]),
+    ("do: [{a: {call: a.b, with: {h: '${ \"Bearer abcdefghijklmnop\" }'}}}]", &["flow.credential 1:32"]),
+    ("do: [{a: {call: a.b, with: {x-api-key: abc}}}]", &["flow.credential 1:40"]),
+    ("do: [{a: {set: {client_secret: s}}}]", &["flow.credential 1:32"]),
+    (
+        "use: {authentications: {x: {basic: {username: u, password: p}}}}\ndo: []",
+        &["flow.unsupported 1:7", "flow.credential 1:60"],
+    ),
+    ("use: {authentications: {x: {bearer: {token: t}}}}\ndo: []", &["flow.unsupported 1:7", "flow.credential 1:45"]),
+    // Schemas.
+    ("input: {schema: {document: {type: object, oneOf: []}}}\ndo: []", &["flow.unsupported 1:43"]),
+    ("input: {schema: {document: {properties: {a: {type: 3}}}}}\ndo: []", &["flow.schema 1:46"]),
+    ("input: {schema: {resource: {endpoint: x}}}\ndo: []", &["flow.unsupported 1:18"]),
+    ("input: {schema: {format: xml, document: {}}}\ndo: []", &["flow.unsupported 1:18"]),
+    ("input: {schema: {}}\ndo: []", &["flow.missing 1:17"]),
+];
+
+#[test]
+fn broken_documents() {
+    let mut wrong = Vec::new();
+    for (document, expected) in BROKEN {
+        let found = check(document);
+        if found != *expected {
+            wrong.push(format!("{document:?}\n  expected {expected:?}\n  found    {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn credentials_are_never_repeated() {
+    for document in ["do: [{a: {set: {password: hunter2hunter2}}}]", "do: [{a: {set: {x: 'Bearer hunter2hunter2'}}}]"] {
+        let text = Program::from_yaml("w.yaml", &format!("{HEAD}{document}")).unwrap_err().to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn several_findings_come_at_once_in_the_order_of_the_text() {
+    let document = format!("{HEAD}do:\n  - a: {{set: {{}}, then: x}}\n  - b: {{call: http}}\nodd: 1\n");
+    let found = Program::from_yaml("w.yaml", &document).unwrap_err();
+    let shown: Vec<_> =
+        found.to_string().lines().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(shown, ["w.yaml:3:14", "w.yaml:3:24", "w.yaml:4:9", "w.yaml:5:1"]);
+    assert!(found.as_slice().iter().any(|d| d.code == UNSUPPORTED));
+}
+
+#[test]
+fn a_stored_document_gets_pointers() {
+    let found =
+        Program::from_json(serde_json::json!({"document": {}, "do": [{"a": {"set": {"x": "${ foo }"}}}]})).unwrap_err();
+    assert!(found.as_slice().iter().any(|d| d.pointer == "/do/0/a/set/x" && d.line == 0), "{found}");
+    assert!(found.to_string().contains("document:/do/0/a/set/x: "), "{found}");
+}
+
+#[test]
+fn hostile_yaml_ends_quickly() {
+    let deep = format!("a: {}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let deep_blocks: String = (0..200).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    let bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n";
+    let long_key = format!("{}: 1", "k".repeat(5_000));
+    let large = "- x\n".repeat(400_000);
+    let many: String = (0..1_001).map(|i| format!("  - t{i}: {{set: {{x: 1}}}}\n")).collect();
+    let many = format!("{HEAD}do:\n{many}");
+    for (text, code) in [
+        (deep.as_str(), "yaml.syntax"),
+        (deep_blocks.as_str(), "yaml.depth"),
+        (bomb, "yaml.alias"),
+        (long_key.as_str(), "yaml.key"),
+        (large.as_str(), "yaml.size"),
+        (many.as_str(), "flow.limit"),
+    ] {
+        let began = std::time::Instant::now();
+        let found = Program::from_yaml("w.yaml", text).unwrap_err();
+        assert!(found.as_slice().iter().any(|d| d.code == code), "{code}: {found}");
+        assert!(began.elapsed().as_secs() < 5, "{code} took {:?}", began.elapsed());
+    }
+    let nested = (0..100).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+    assert!(Program::from_json(nested).is_err());
+}
+
+#[test]
+fn yaml_scalars_are_the_core_schema() {
+    for (text, expected) in [
+        ("~", serde_json::json!(null)),
+        ("True", serde_json::json!(true)),
+        ("yes", serde_json::json!("yes")),
+        ("0x1F", serde_json::json!(31)),
+        ("0o17", serde_json::json!(15)),
+        ("-12", serde_json::json!(-12)),
+        ("+12", serde_json::json!(12)),
+        ("1.5e3", serde_json::json!(1500.0)),
+        (".5", serde_json::json!(0.5)),
+        ("1.0.3", serde_json::json!("1.0.3")),
+        ("2026-11-22", serde_json::json!("2026-11-22")),
+        ("'12'", serde_json::json!("12")),
+        ("\"a\\u00e9\\n\"", serde_json::json!("aé\n")),
+        ("1e", serde_json::json!("1e")),
+        ("0x", serde_json::json!("0x")),
+        ("nan", serde_json::json!("nan")),
+    ] {
+        assert_eq!(yaml::parse("t", &format!("v: {text}")).unwrap().into_value()["v"], expected, "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[ -~\né]{0,80}") {
+        if let Err(found) = Program::from_yaml("w.yaml", &text) {
+            proptest::prop_assert!(!found.as_slice().is_empty());
+        }
+    }
+
+    #[test]
+    fn json_is_yaml(numbers in proptest::collection::vec(-1000i64..1000, 0..5), text in "[ -~é\n\t]{0,20}", key in "[a-z~/]{1,5}") {
+        let value = serde_json::json!({ key: { "n": numbers, "t": text, "f": 0.25, "e": {}, "l": [] } });
+        proptest::prop_assert_eq!(yaml::parse("t", &value.to_string()).unwrap().into_value(), value);
+    }
+}

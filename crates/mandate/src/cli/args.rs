@@ -1,0 +1,491 @@
+//! The command line: every command, flag and default.
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use mandate_directory::Kind;
+use mandate_kernel::{Environment, FunctionName, Project, ResourceName, RunId, Tenant};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Run AI workflows under an identity, a policy and a proof.
+#[derive(Debug, Parser)]
+#[command(name = "mandate", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 refused by policy or not visible, \
+4 waiting, 5 faulted, 6 verification failed, 7 not reachable, 8 cancelled.
+MANDATE_TOKEN holds an access token of your identity provider; it is never an argument.";
+
+/// What every client command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The server to talk to.
+    #[arg(long, global = true, env = "MANDATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8420")]
+    pub(crate) url: String,
+    /// Act as this account of the development provider (`mandate dev` only).
+    #[arg(long = "as", global = true, env = "MANDATE_AS", value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// How results are written to stdout.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// The form of results on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// All commands: the processes, and the client's.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine, with sample people, systems and Workers.
+    Dev(DevArgs),
+    /// Run a server.
+    Serve(ServeArgs),
+    /// Run a witness: a process with a key of its own that cosigns checkpoints.
+    Witness(WitnessArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// `mandate dev`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DevArgs {
+    /// Where everything is kept; a temporary folder, removed at the end, when absent.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The port on the loopback address; 0 takes any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 8420)]
+    pub(crate) port: u16,
+    /// Open no browser.
+    #[arg(long)]
+    pub(crate) no_open: bool,
+}
+
+/// `mandate serve`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+}
+
+/// `mandate witness`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WitnessArgs {
+    /// Where its key and what it has seen are kept.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: PathBuf,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// The logs whose checkpoints it cosigns, with their keys.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust_logs: Option<PathBuf>,
+    /// End when stdin is closed: whoever started the witness is gone then.
+    #[arg(long, hide = true)]
+    pub(crate) parent_stdin: bool,
+}
+
+/// What the client can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Apply manifests: all of them, or none.
+    Apply(ApplyArgs),
+    /// List resources of a kind, or show one.
+    Get(GetArgs),
+    /// Show all there is to know about a resource.
+    Describe(DescribeArgs),
+    /// Show what `apply` would change.
+    Diff(ApplyArgs),
+    /// Start a run and wait until it has ended or waits for somebody.
+    Run(RunArgs),
+    /// Look at runs, stop them, say what became of them.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// The signed proof of what a run did.
+    #[command(subcommand)]
+    Passport(PassportCommand),
+    /// The signed result of a run.
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
+    /// The ledger: verify, export, prove, search.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Who lets which Worker use which credential.
+    #[command(subcommand)]
+    Grants(GrantsCommand),
+    /// The inventory of secrets, and the way in for a new value.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
+    /// The tenant's signing keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Check that everything is as it should be, and say what to do where it is not.
+    Doctor(DoctorArgs),
+    /// Write a completion script for a shell to stdout.
+    Completions(CompletionsArgs),
+}
+
+/// `mandate apply`, `mandate diff`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// A manifest, a policy file, or a folder of both; may be given several times.
+    #[arg(short, long = "file", value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) file: Vec<PathBuf>,
+    /// The project of `.cedar` files; without it, the project of the manifests beside them.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<Project>,
+}
+
+/// `mandate get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// Worker, Function, Connection, Credential, Policy, RoleBinding or Entitlement; plural works too.
+    pub(crate) kind: Kind,
+    /// One of them.
+    #[arg(value_name = "PROJECT/NAME")]
+    pub(crate) name: Option<ResourceName>,
+    /// How many at most.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+    /// Only what comes after this cursor: the `next` of the page before.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+}
+
+/// `mandate describe`.
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// The kind, as for `get`.
+    pub(crate) kind: Kind,
+    /// Which one.
+    #[arg(value_name = "PROJECT/NAME")]
+    pub(crate) name: ResourceName,
+}
+
+/// `mandate run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The Worker.
+    #[arg(value_name = "PROJECT/WORKER")]
+    pub(crate) worker: ResourceName,
+    /// Why it is run: policies judge it and the ledger keeps it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) purpose: String,
+    /// The input, or @FILE; `@-` reads stdin.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) input: Option<String>,
+    /// The environment; the Worker's default when absent.
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub(crate) env: Option<Environment>,
+    /// Don't wait for the run.
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Starting again with the same key gives the run that was started first.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// `mandate runs …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List runs, newest first.
+    List {
+        /// How many at most.
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+        /// Only runs before this cursor: the `next` of the page before.
+        #[arg(long, value_name = "CURSOR")]
+        before: Option<String>,
+        /// Only runs of this Worker.
+        #[arg(long, value_name = "PROJECT/WORKER")]
+        worker: Option<ResourceName>,
+    },
+    /// Show one run.
+    Get {
+        /// Which one.
+        run: RunId,
+    },
+    /// Follow a run until it has ended.
+    Watch {
+        /// Which one.
+        run: RunId,
+    },
+    /// Stop a run at once and say what was in flight.
+    Kill {
+        /// Which one.
+        run: RunId,
+    },
+    /// Say what became of a step whose outcome nobody knows.
+    #[command(group = ArgGroup::new("outcome").required(true).args(["happened", "did_not_happen"]))]
+    Resolve {
+        /// Which run.
+        run: RunId,
+        /// Which step, when several are in doubt.
+        #[arg(long, value_name = "N")]
+        step: Option<u32>,
+        /// The receiver did it.
+        #[arg(long)]
+        happened: bool,
+        /// The receiver did not do it: it will be asked again.
+        #[arg(long)]
+        did_not_happen: bool,
+        /// What the receiver answered.
+        #[arg(long, value_name = "JSON", requires = "happened")]
+        value: Option<String>,
+    },
+    /// Tell a run step by step: who, by what authority, to where, and why it was allowed.
+    Explain {
+        /// Which one.
+        run: RunId,
+    },
+}
+
+/// `mandate passport …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PassportCommand {
+    /// Write the passport of a run that has ended.
+    Export(ExportArgs),
+    /// Verify a passport, offline.
+    Verify(VerifyArgs),
+}
+
+/// `mandate artifact …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactCommand {
+    /// Write the artefact of a run.
+    Get(ExportArgs),
+    /// Verify an artefact, offline.
+    Verify {
+        #[command(flatten)]
+        verify: VerifyArgs,
+        /// The passport of the same run: it must name this very file.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        passport: Option<PathBuf>,
+    },
+}
+
+/// A file of a run, to be written.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The run.
+    pub(crate) run: RunId,
+    /// Where to; `-` is stdout.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+}
+
+/// A file to be verified.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The file.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: TrustArg,
+}
+
+/// The pinned anchor.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArg {
+    /// The trust anchor: a file you got from the operator beforehand, not with what is verified.
+    #[arg(long, value_name = "ANCHOR", value_hint = ValueHint::FilePath)]
+    pub(crate) trust: PathBuf,
+}
+
+/// `mandate audit …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Hash the whole ledger again and check who signed it.
+    Verify(AuditVerifyArgs),
+    /// Write the ledger as a folder of files in C2SP form.
+    Export {
+        /// The folder; made when absent, and must be empty.
+        #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Prove that an entry is in the ledger.
+    Proof {
+        /// Index of the entry.
+        index: u64,
+        /// Where to write the proof; stdout when absent.
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Search entries, newest first.
+    Search {
+        /// Only of this actor, such as `user:finance-lead`.
+        #[arg(long, value_name = "ACTOR")]
+        actor: Option<String>,
+        /// Only of this kind, such as `step-decided`.
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// Only of this run.
+        #[arg(long, value_name = "RUN")]
+        run: Option<RunId>,
+        /// How many at most.
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+        /// Only entries before this index: the `next` of the page before.
+        #[arg(long, value_name = "INDEX")]
+        before: Option<u64>,
+    },
+}
+
+/// `mandate audit verify`. Without `--data-dir` and `--dir` it verifies a running server, `--url`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArgs {
+    /// The data folder of a server, running or not.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "dir")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// An exported folder.
+    #[arg(long, value_name = "EXPORT", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArg,
+    /// Only this tenant's ledger; all that are there when absent.
+    #[arg(long, value_name = "TENANT")]
+    pub(crate) tenant: Option<Tenant>,
+}
+
+/// `mandate grants …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantsCommand {
+    /// List grants of credentials you may see, and which of them have lapsed.
+    List,
+    /// Let a Worker, as it is now, use a credential through a function, as it is now.
+    Give {
+        #[command(flatten)]
+        grant: GrantArgs,
+        /// When it ends: a date, or a time such as 2026-12-31T17:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        not_after: Option<String>,
+    },
+    /// Take it back, at once.
+    Revoke {
+        #[command(flatten)]
+        grant: GrantArgs,
+    },
+}
+
+/// Which grant.
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// The credential.
+    #[arg(value_name = "PROJECT/CREDENTIAL")]
+    pub(crate) credential: ResourceName,
+    /// The Worker.
+    #[arg(long, value_name = "PROJECT/WORKER")]
+    pub(crate) worker: ResourceName,
+    /// The function.
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) function: FunctionName,
+}
+
+/// `mandate secrets …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// List secrets: where they may go and how many versions there are, never their values.
+    List,
+    /// Put a new value in, from stdin or a file; one line break at its end is not part of it.
+    Put {
+        /// The credential it belongs to.
+        #[arg(value_name = "PROJECT/NAME")]
+        name: ResourceName,
+        /// The file with the value; stdin when absent.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        from_file: Option<PathBuf>,
+    },
+}
+
+/// `mandate keys …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Bring a successor key into use; what the old one signed stays verifiable.
+    Rotate {
+        /// What the key signs.
+        role: KeyRole,
+    },
+}
+
+/// What a tenant's key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyRole {
+    /// Checkpoints of the ledger.
+    Log,
+    /// Passports and artefacts.
+    Evidence,
+    /// Tokens.
+    Token,
+}
+
+/// `mandate doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Also look at this data folder: whether others on this machine could read it.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// `mandate completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_command_lines_are_usage_errors() {
+        let cases: &[&[&str]] = &[
+            &["mandate"],
+            &["mandate", "run", "finance/q"],
+            &["mandate", "run", "quarterly", "--purpose", "x"],
+            &["mandate", "runs", "get", "not-a-run"],
+            &["mandate", "runs", "resolve", "run_01J9ZK3Y4T6W8Q2N5R7VX0AB00"],
+            &["mandate", "runs", "resolve", "run_01J9ZK3Y4T6W8Q2N5R7VX0AB00", "--happened", "--did-not-happen"],
+            &["mandate", "runs", "resolve", "run_01J9ZK3Y4T6W8Q2N5R7VX0AB00", "--did-not-happen", "--value", "1"],
+            &["mandate", "get", "spaceship"],
+            &["mandate", "audit", "verify"],
+            &["mandate", "audit", "verify", "--trust", "a", "--data-dir", "d", "--dir", "e"],
+            &["mandate", "secrets", "put", "finance/key", "the-secret-itself"],
+            &["mandate", "keys", "rotate", "master"],
+            &["mandate", "login"],
+        ];
+        for case in cases {
+            let error = Cli::try_parse_from(*case).expect_err(&case.join(" "));
+            assert_eq!(error.exit_code(), 2, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_after_the_command() {
+        for case in [
+            ["mandate", "-o", "json", "--as", "admin", "runs", "list"],
+            ["mandate", "runs", "list", "--as", "admin", "-o", "json"],
+        ] {
+            let cli = Cli::try_parse_from(case).unwrap();
+            assert_eq!((cli.global.account.as_deref(), cli.global.output), (Some("admin"), Format::Json));
+        }
+    }
+}

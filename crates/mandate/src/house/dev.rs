@@ -1,0 +1,196 @@
+//! `mandate dev`: everything on one machine, on the loopback address, ready in seconds.
+
+use super::wiring::{Node, NodeConfig, node};
+use super::witness_client::WitnessClient;
+use super::{anchor, files, seed, telemetry};
+use crate::cli::args::DevArgs;
+use anyhow::{Context, Result};
+use axum::Json;
+use axum::routing::get;
+use mandate_api::{ApiState, Providers, router};
+use mandate_devkit::{ACCOUNTS, DEMO, DEV_GRANT, Devkit, DevkitConfig, OTHER, ReportFaults};
+use mandate_engine::TenantContext;
+use mandate_identity::{Audience, Provider, ProviderConfig};
+use mandate_kernel::{Duration, SystemClock, SystemEntropy, Tenant};
+use mandate_ledger::VerifierKey;
+use mandate_vault::RootKey;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The name of the development house's logs.
+const LOG_NAME: &str = "mandate.local";
+
+/// Runs the development house until it is told to end.
+pub(crate) async fn dev(args: DevArgs) -> Result<()> {
+    telemetry::start("warn,mandate=info,mandate_engine=info,mandate_api=info");
+    let (folder, temporary) = match args.data_dir {
+        Some(folder) => (folder, false),
+        None => (std::env::temp_dir().join(format!("mandate-dev-{}", std::process::id())), true),
+    };
+    files::private_folder(&folder)?;
+    let folder = folder.canonicalize().context("the data folder can't be found")?;
+    let lock = files::lock_folder(&folder)?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", args.port))
+        .await
+        .with_context(|| format!("port {} of 127.0.0.1 can't be used; give another with --port", args.port))?;
+    let house = House::open(&folder, listener.local_addr()?.port()).await?;
+    let ended = house.run(listener).await;
+    drop(lock);
+    if temporary {
+        drop(std::fs::remove_dir_all(&folder));
+    }
+    ended
+}
+
+struct House {
+    folder: PathBuf,
+    url: String,
+    node: Node,
+    devkit: Devkit,
+    providers: Providers,
+    witness: Child,
+}
+
+impl House {
+    async fn open(folder: &Path, port: u16) -> Result<Self> {
+        let url = format!("http://127.0.0.1:{port}");
+        let anchor_path = folder.join("trust.json");
+        let (witness, witness_url, key) = start_witness(folder, &anchor_path).await?;
+        let client = WitnessClient::new(witness_url, key.clone())?;
+        let root = RootKey::from_file(&folder.join("root.key"), Some(&SystemEntropy))?;
+        let node = node(NodeConfig {
+            data_dir: folder,
+            public_url: url.clone(),
+            log_name: LOG_NAME.to_owned(),
+            root,
+            witness: Arc::new(client),
+        })?;
+        let devkit = Devkit::start(DevkitConfig {
+            data_dir: folder.to_path_buf(),
+            hop_issuer: format!("{url}/t/{DEMO}"),
+            jwks_url: format!("{url}/t/{DEMO}/.well-known/jwks.json"),
+            api_audience: Audience::new(url.clone())?,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            report_faults: ReportFaults::default(),
+        })
+        .await?;
+        let providers = Providers::default();
+        let mut contexts: Vec<Arc<TenantContext>> = Vec::new();
+        for tenant in [DEMO, OTHER] {
+            let context = node.engine.open_tenant(&Tenant::new(tenant)?).await?;
+            seed::seed(&node.engine, &context, &devkit, folder).await?;
+            providers.set(provider(&devkit, tenant, &url).await?);
+            contexts.push(context);
+        }
+        anchor::ensure(&anchor_path, key, &contexts).await?;
+        contexts.iter().for_each(|context| context.entries_arrived());
+        Ok(Self { folder: folder.to_path_buf(), url, node, devkit, providers, witness })
+    }
+
+    async fn run(mut self, listener: tokio::net::TcpListener) -> Result<()> {
+        let port = listener.local_addr()?.port();
+        let state = ApiState {
+            engine: Arc::clone(&self.node.engine),
+            providers: self.providers.clone(),
+            hosts: Arc::new(vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")]),
+        };
+        let about = self.about_provider();
+        let router = router(state).route("/dev/provider", get(|| async move { Json(about) }));
+        let ready = self.ready_line();
+        let recovering = self.node.engine.recover().await?;
+        if recovering > 0 {
+            tracing::info!(runs = recovering, "interrupted runs are taken up");
+        }
+        writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
+        let served = axum::serve(listener, router).with_graceful_shutdown(told_to_end()).await;
+        self.node.engine.close();
+        self.node.store.close().await;
+        self.devkit.shutdown().await;
+        // Its stdin closes with this handle; it ends by itself, and is gone when this returns.
+        drop(self.witness.stdin.take());
+        drop(tokio::time::timeout(std::time::Duration::from_secs(2), self.witness.wait()).await);
+        served.context("the server stopped")
+    }
+
+    fn ready_line(&self) -> Value {
+        let accounts: Vec<Value> = ACCOUNTS
+            .iter()
+            .map(|a| json!({"name": a.name, "tenant": a.tenant, "groups": a.groups, "description": a.description}))
+            .collect();
+        json!({
+            "url": self.url,
+            "trust": self.folder.join("trust.json"),
+            "data_dir": self.folder,
+            "accounts": accounts,
+            "report_url": self.devkit.report_url(),
+        })
+    }
+
+    /// What `--as` has to know: where each tenant's development provider gives tokens.
+    fn about_provider(&self) -> Value {
+        let tenant = |name: &str| {
+            let issuer = self.devkit.provider_url(name);
+            let accounts: Vec<&str> = ACCOUNTS.iter().filter(|a| a.tenant == name).map(|a| a.name).collect();
+            json!({"issuer": issuer, "token_endpoint": format!("{issuer}/token"), "grant_type": DEV_GRANT, "accounts": accounts})
+        };
+        json!({"tenants": {DEMO: tenant(DEMO), OTHER: tenant(OTHER)}})
+    }
+}
+
+async fn told_to_end() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The platform believes the development provider as it would any other: by its published keys.
+async fn provider(devkit: &Devkit, tenant: &str, audience: &str) -> Result<Provider> {
+    let issuer = devkit.provider_url(tenant);
+    let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(5)).build()?;
+    let jwks = http.get(format!("{issuer}/jwks.json")).send().await?.error_for_status()?.text().await?;
+    Ok(Provider::new(ProviderConfig {
+        issuer,
+        audience: Audience::new(audience)?,
+        tenant: Tenant::new(tenant)?,
+        jwks,
+        groups_claim: "groups".to_owned(),
+        types: vec!["at+jwt".to_owned()],
+        leeway: Duration::from_secs(5),
+    })?)
+}
+
+/// Starts the witness: this program again, as a process of its own with a key of its own. It ends when
+/// its stdin closes, so that none outlives this process, however this process ends.
+async fn start_witness(folder: &Path, anchor: &Path) -> Result<(Child, String, VerifierKey)> {
+    let program = std::env::current_exe().context("this program can't find itself")?;
+    let mut child = Command::new(program)
+        .args(["witness", "--listen", "127.0.0.1:0", "--parent-stdin", "--data-dir"])
+        .arg(folder.join("witness"))
+        .arg("--trust-logs")
+        .arg(anchor)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .env_remove("MANDATE_CRASH_AT")
+        .env_remove("MANDATE_CRASH_LOG")
+        .spawn()
+        .context("the witness can't be started")?;
+    let stdout = child.stdout.take().context("the witness has no output")?;
+    let mut line = String::new();
+    let read = BufReader::new(stdout).read_line(&mut line);
+    tokio::time::timeout(std::time::Duration::from_secs(10), read).await.context("the witness did not get ready")??;
+    let ready: Value = serde_json::from_str(&line).context("the witness said something else than that it is ready")?;
+    let text = |key: &str| ready.get(key).and_then(Value::as_str).map(str::to_owned).context("the witness's ready line lacks a part");
+    Ok((child, text("url")?, text("vkey")?.parse()?))
+}

@@ -1,0 +1,16 @@
+//! The processes: `dev`, `serve` and `witness`, and how their parts are put together.
+
+mod anchor;
+mod config;
+mod dev;
+mod files;
+mod seed;
+mod serve;
+mod telemetry;
+mod wiring;
+mod witness_client;
+mod witness_server;
+
+pub(crate) use dev::dev;
+pub(crate) use serve::serve;
+pub(crate) use witness_server::witness;
