@@ -52,8 +52,19 @@ fn default_timeout() -> u64 {
 pub enum Target {
     /// Over HTTP, at the connection's endpoint for the run's environment.
     Http(HttpTemplate),
-    /// A function registered inside the process under this name. It reaches nothing outside.
-    Local(String),
+    /// A function registered inside the process. It reaches nothing outside.
+    Local(LocalTarget),
+}
+
+/// A function registered inside the process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LocalTarget {
+    /// The name it is registered under.
+    pub name: String,
+    /// Whether it takes a credential, leased for each call like any other.
+    #[serde(default)]
+    pub credential: bool,
 }
 
 /// The HTTP request a call becomes.

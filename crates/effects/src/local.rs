@@ -1,8 +1,8 @@
 //! Functions inside this process. They reach nothing outside.
 
 use async_trait::async_trait;
-use mandate_directory::FunctionSpec;
-use mandate_gate::{Call, Claimed, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Spent};
+use mandate_directory::{FunctionSpec, LocalTarget};
+use mandate_gate::{Call, Claimed, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
 use mandate_identity::Audience;
 use mandate_kernel::{Digest, canonical_json};
 use serde_json::Value;
@@ -15,13 +15,13 @@ pub type LocalFunction = Arc<dyn Fn(&Value) -> Result<Value, String> + Send + Sy
 /// Calls one registered function.
 pub(crate) struct LocalEffect {
     spec: FunctionSpec,
-    name: String,
+    target: LocalTarget,
     function: Option<LocalFunction>,
 }
 
 impl LocalEffect {
-    pub(crate) const fn new(spec: FunctionSpec, name: String, function: Option<LocalFunction>) -> Self {
-        Self { spec, name, function }
+    pub(crate) const fn new(spec: FunctionSpec, target: LocalTarget, function: Option<LocalFunction>) -> Self {
+        Self { spec, target, function }
     }
 }
 
@@ -36,21 +36,25 @@ impl Effect for LocalEffect {
         let definition = |why: String| PrepareError::Definition { function: call.function.clone(), why };
         let arguments = |why: String| PrepareError::Arguments { function: call.function.clone(), why };
         if self.function.is_none() {
-            return Err(definition(format!("no function `{}` is registered in this process", self.name)));
+            return Err(definition(format!("no function `{}` is registered in this process", self.target.name)));
         }
         self.spec.check_arguments(&call.arguments).map_err(arguments)?;
         let bytes = canonical_json(&call.arguments).map_err(|e| arguments(e.to_string()))?;
         let audience =
-            Audience::new(format!("urn:mandate:local:{}", self.name)).map_err(|e| definition(e.to_string()))?;
+            Audience::new(format!("urn:mandate:local:{}", self.target.name)).map_err(|e| definition(e.to_string()))?;
         Ok(Prepared {
-            request: Request::Local { name: self.name.clone(), arguments: bytes },
-            destination: destination(&self.name),
+            request: Request::Local { name: self.target.name.clone(), arguments: bytes },
+            destination: destination(&self.target.name),
             audience: Some(audience),
-            slot: None,
+            slot: self.target.credential.then(|| Slot::Header { name: "credential".to_owned(), prefix: String::new() }),
         })
     }
 
-    async fn perform(&self, spent: &Spent, _: Credentials) -> Result<Reply, EffectFailure> {
+    async fn perform(&self, spent: &Spent, credentials: Credentials) -> Result<Reply, EffectFailure> {
+        if credentials.leased.is_some() != spent.prepared().slot.is_some() {
+            let detail = "a slot without a leased credential, or a credential without a slot".to_owned();
+            return Err(EffectFailure::Definite { status: 500, detail });
+        }
         self.run(&spent.prepared().request)
     }
 }
@@ -61,7 +65,7 @@ impl LocalEffect {
         let (Request::Local { name, arguments }, Some(function)) = (request, &self.function) else {
             return Err(definite("the permit is for another kind of effect".to_owned()));
         };
-        if *name != self.name {
+        if *name != self.target.name {
             return Err(definite("the permit is for another function of this process".to_owned()));
         }
         let arguments =
@@ -91,7 +95,7 @@ mod tests {
 
     fn spec(name: &str) -> FunctionSpec {
         serde_json::from_value(json!({
-            "effect": "read", "model": "delegated", "target": {"local": name}, "arguments": {"n": {"type": "integer"}}
+            "effect": "read", "model": "delegated", "target": {"local": {"name": name}}, "arguments": {"n": {"type": "integer"}}
         }))
         .unwrap()
     }
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn runs_only_the_function_in_the_permit() {
         let double: LocalFunction = Arc::new(|v| v["n"].as_i64().map(|n| json!(n * 2)).ok_or("no n".to_owned()));
-        let effect = LocalEffect::new(spec("double"), "double".to_owned(), Some(double));
+        let effect = LocalEffect::new(spec("double"), LocalTarget { name: "double".to_owned(), credential: false }, Some(double));
         let request = |name: &str, arguments: &str| Request::Local {
             name: name.to_owned(),
             arguments: arguments.as_bytes().to_vec(),

@@ -43,8 +43,8 @@ impl Effects {
                 connection.cloned(),
                 Arc::clone(&self.transport),
             )),
-            Target::Local(name) => {
-                Arc::new(LocalEffect::new(function.clone(), name.clone(), self.local.get(name).cloned()))
+            Target::Local(local) => {
+                Arc::new(LocalEffect::new(function.clone(), local.clone(), self.local.get(&local.name).cloned()))
             }
         }
     }

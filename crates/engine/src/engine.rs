@@ -47,20 +47,30 @@ impl Engine {
         })
     }
 
-    /// Opens a tenant: its keys, and the task that sequences its ledger. Idempotent.
+    /// Opens a tenant: its store and its keys. Idempotent. [`Engine::keep_ledger`] comes after, once the
+    /// witness can know the keys.
     ///
     /// # Errors
-    /// [`EngineError`], also when the witness has seen more than this store holds.
+    /// [`EngineError`] when store or keys can't be opened.
     pub async fn open_tenant(self: &Arc<Self>, tenant: &Tenant) -> Result<Arc<TenantContext>, EngineError> {
         if let Some(context) = self.tenant(tenant) {
             return Ok(context);
         }
         let names = Names::new(&self.config.public_url, &self.config.log_name, tenant);
         let context = Arc::new(TenantContext::open(&self.ports, names, tenant.clone()).await?);
-        self.check_not_rolled_back(&context).await?;
         self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), Arc::clone(&context));
-        tokio::spawn(Arc::clone(self).sequence(Arc::clone(&context)));
         Ok(context)
+    }
+
+    /// Asks the witness whether this ledger is the one it knows, and begins to sequence it. Call it
+    /// once for each tenant.
+    ///
+    /// # Errors
+    /// [`EngineError::RolledBack`] when the witness has seen more than this store holds.
+    pub async fn keep_ledger(self: &Arc<Self>, context: &Arc<TenantContext>) -> Result<(), EngineError> {
+        self.check_not_rolled_back(context).await?;
+        tokio::spawn(Arc::clone(self).sequence(Arc::clone(context)));
+        Ok(())
     }
 
     /// A tenant that is open.
@@ -150,16 +160,16 @@ impl Engine {
         self.spawn(run.clone(), async move { Driver::load(&engine, context, &id, wake).await })
     }
 
-    /// Resolves when no driver of this process has the run.
-    pub(crate) async fn until_idle(&self, run: &RunId) {
+    /// Resolves when no driver of this process has the run; says whether one had.
+    pub(crate) async fn until_idle(&self, run: &RunId) -> bool {
         let receiver = {
             let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
             active.get(run).map(watch::Sender::subscribe)
         };
-        if let Some(mut receiver) = receiver {
-            // An error means the driver is gone as well.
-            let _ = receiver.wait_for(|done| *done).await;
-        }
+        let Some(mut receiver) = receiver else { return false };
+        // An error means the driver is gone as well.
+        let _ = receiver.wait_for(|done| *done).await;
+        true
     }
 
     /// The run, once it has ended or waits for something outside, or after `patience`.
@@ -178,12 +188,14 @@ impl Engine {
             if record.status.state != RunState::Running || tokio::time::Instant::now() >= deadline {
                 return Ok(record);
             }
-            let idle = async {
-                self.until_idle(run).await;
-                // A run between two attempts has no driver: look again soon.
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let look_again = async {
+                if !self.until_idle(run).await {
+                    // Between two attempts a run has no driver, only a timer.
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
             };
-            let _ = tokio::time::timeout_at(deadline, idle).await;
+            // Late or not, the next look tells.
+            let _ = tokio::time::timeout_at(deadline, look_again).await;
         }
     }
 
@@ -196,7 +208,10 @@ impl Engine {
         let unfinished = self.ports.tenants.system().unfinished().await?;
         let mut taken = 0;
         for (tenant, run) in unfinished {
-            let context = self.open_tenant(&tenant).await?;
+            let Some(context) = self.tenant(&tenant) else {
+                tracing::warn!(%tenant, %run, "a run waits for a tenant that is not served here");
+                continue;
+            };
             taken += usize::from(self.resume(&context, &run, Wake::Recovery));
         }
         tokio::spawn(Arc::clone(self).schedule());

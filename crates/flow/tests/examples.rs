@@ -1,6 +1,8 @@
 //! The specification's own examples, where its folder is there: each is read without loss, and each
 //! compiles or is refused for what is not supported yet, with its place.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
 use mandate_flow::{Program, UNSUPPORTED, yaml};
 use mandate_kernel::canonical_json;
 use std::{fs, path::PathBuf};

@@ -4,6 +4,8 @@
 //! in what is seen from outside, both must carry that source's label there. A run that ends by a fault
 //! outside any `catch` tells by ending; then only the fault must carry it.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::result_large_err, reason = "helpers of tests")]
+
 mod common;
 
 use common::{HEAD, Seen, compile, drive};
@@ -218,5 +220,24 @@ fn a_branch_not_taken_still_counts() {
             let labels = seen.last().and_then(Seen::labels).unwrap();
             assert!(labels.sources.contains(&source("input")), "{body}");
         }
+    }
+}
+
+#[test]
+fn variables_bring_their_labels() {
+    for (tasks, origin) in [
+        ("{c: {call: f.n0, export: {as: .}}}, {k: {set: {z: 1}}}, {s: {set: '${ $context }'}}", "f.n0"),
+        ("{k: {set: {z: 1}}}, {s: {set: '${ $workflow.input }'}}", "input"),
+        (
+            "{c: {call: f.n0, export: {as: .}}}, {s: {input: {from: $context}, set: {z: 1}, output: {as: $input}}}",
+            "f.n0",
+        ),
+        ("{c: {call: f.n0}}, {s: {set: {z: 1}, output: {as: $task.input}}}", "f.n0"),
+    ] {
+        let program = compile(&format!("{HEAD}do: [{tasks}]"));
+        let input = Labelled { value: json!({"a": 1}), labels: tagged("input") };
+        let seen = drive(&program, &input, |name, _, _| Ok(Labelled { value: json!({"b": 2}), labels: tagged(name) }));
+        let labels = seen.last().and_then(Seen::labels).unwrap();
+        assert!(labels.sources.contains(&source(origin)), "{tasks}: {labels:?}");
     }
 }

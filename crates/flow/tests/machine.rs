@@ -1,5 +1,7 @@
 //! The machine, one document and one expected trace at a time.
 
+#![allow(clippy::result_large_err, reason = "the answers of scripted functions")]
+
 mod common;
 
 use common::{HEAD, compile, run, start};
@@ -88,6 +90,7 @@ output:
 type Case = (&'static str, Value, &'static [&'static str]);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn documents_without_calls() {
     let cases: Vec<Case> = vec![
         // Data flow.

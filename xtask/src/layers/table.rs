@@ -129,5 +129,7 @@ pub(super) const LAYERS: &[Layer] = &[
         dev_heavy: &[],
     },
     Layer { name: "mandate-testkit", uses: &["mandate-kernel"], heavy: &["tokio"], dev_heavy: &[] },
+    // Forgeries the compiler refuses; they are tests, which may use any crate above.
+    Layer { name: "mandate-compile-fail", uses: &[], heavy: &[], dev_heavy: &[] },
     Layer { name: "xtask", uses: &[], heavy: &["clap"], dev_heavy: &[] },
 ];

@@ -3,6 +3,7 @@
 mod builtin;
 mod eval;
 mod node;
+mod order;
 mod parse;
 mod value;
 

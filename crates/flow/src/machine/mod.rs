@@ -6,6 +6,7 @@
 
 mod event;
 mod frame;
+mod looping;
 mod scope;
 mod step;
 mod trying;

@@ -14,7 +14,6 @@ use crate::{
 };
 use mandate_kernel::{Limits, StepPath};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Tasks of one run, whether they have effects or not. Ends loops of `then`.
 const MAX_TASKS: u32 = 10 * Limits::DEFAULT.steps;
@@ -238,59 +237,6 @@ impl Machine {
         frame.then = cases.get(index).map(|case| case.then);
         let input = frame.input.clone();
         Step::Go(Move::Output(input))
-    }
-
-    fn collection(&mut self, data: Data) -> Step {
-        self.raise(&data.labels);
-        let labels = data.labels.join(&self.pc);
-        let most = Limits::DEFAULT.iterations as usize;
-        let items = match Arc::unwrap_or_clone(data.value) {
-            Value::Array(items) if items.len() <= most => items,
-            Value::Array(_) => {
-                return self.fault(ErrorKind::Runtime, format!("a loop went past the limit of {most} iterations"));
-            }
-            _ => {
-                let error = WorkflowError::new(ErrorKind::Expression, "`for.in` must give a list");
-                return Step::Go(Move::Throw(Failure { error, labels }));
-            }
-        };
-        if let Some(frame) = self.task_mut() {
-            frame.state = State::For { items: Arc::new(items), labels, index: 0 };
-            self.data = frame.input.clone();
-        }
-        self.turn()
-    }
-
-    /// Begins the next turn of the loop on top: asks `while` first.
-    fn turn(&mut self) -> Step {
-        let program = self.program.clone();
-        let data = self.data.clone();
-        let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
-        let Some(task) = program.task(frame.task) else { return Step::Go(Move::Finish) };
-        let (State::For { items, index, .. }, Kind::For { condition, .. }) = (&frame.state, &task.kind) else {
-            return Step::Go(Move::Leave);
-        };
-        if *index >= items.len() {
-            return Step::Go(Move::Output(data));
-        }
-        match condition {
-            Some(condition) => self.evaluate(Purpose::While, condition, &data),
-            None => self.iterate(task, &Data::new(Value::Bool(true), mandate_kernel::Labels::default())),
-        }
-    }
-
-    fn iterate(&mut self, task: &Task, verdict: &Data) -> Step {
-        self.raise(&verdict.labels);
-        let data = self.data.clone();
-        let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
-        let (State::For { index, .. }, Kind::For { block, .. }) = (&frame.state, &task.kind) else {
-            return Step::Go(Move::Leave);
-        };
-        if !truthy(&verdict.value) {
-            return Step::Go(Move::Output(data));
-        }
-        let path = format!("{}/for#{index}/do", frame.path);
-        self.enter(*block, path, data)
     }
 
     fn raised(&mut self, data: &Data) -> Step {

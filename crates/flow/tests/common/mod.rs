@@ -1,6 +1,7 @@
 //! One helper for all machine tests: runs a document against scripted functions, and proves on the
 //! way that a replay of its journal gives the same intents.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err, reason = "helpers of tests")]
 
 use mandate_flow::{Event, Failure, Intent, Labelled, Machine, Program, Start, WorkflowError, evaluate};
 use mandate_kernel::{Labels, StepPath, Timestamp, canonical_json};

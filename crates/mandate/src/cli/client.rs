@@ -56,12 +56,12 @@ impl<'a> Call<'a> {
     }
 
     /// A request that does something.
-    pub(crate) const fn post(path: &'a str, body: &'a Value) -> Self {
+    pub(crate) fn post(path: &'a str, body: &'a Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
     /// A request that stores something.
-    pub(crate) const fn put(path: &'a str, body: &'a Value) -> Self {
+    pub(crate) fn put(path: &'a str, body: &'a Value) -> Self {
         Self { method: Method::PUT, body: Some(body), ..Self::get(path) }
     }
 
@@ -126,7 +126,8 @@ impl Client {
             // No TLS, so no need to read the system's certificates.
             builder = builder.tls_certs_only([]);
         }
-        let http = builder.build().map_err(|e| CliError::failed(format!("no HTTP client can be made: {}", cause(&e))))?;
+        let http =
+            builder.build().map_err(|e| CliError::failed(format!("no HTTP client can be made: {}", cause(&e))))?;
         Ok(Self { http, base, credential, granted: Mutex::new(None) })
     }
 
@@ -209,10 +210,12 @@ impl Client {
         let answer = self.public("/dev/provider").await?;
         match answer.status {
             200 => {}
-            404 => return Err(CliError::usage_help(
-                "--as works with `mandate dev` only",
-                "this server has an identity provider of its own: sign in there, and put the access token into MANDATE_TOKEN",
-            )),
+            404 => {
+                return Err(CliError::usage_help(
+                    "--as works with `mandate dev` only",
+                    "this server has an identity provider of its own: sign in there, and put the access token into MANDATE_TOKEN",
+                ));
+            }
             status => return Err(CliError::Problem(Box::new(Problem::of(status, &answer.body)))),
         }
         let endpoint = token_endpoint(&answer.body, account)?;
@@ -275,7 +278,10 @@ fn cause(error: &dyn std::error::Error) -> String {
 
 fn base_url(text: &str) -> Result<Url, CliError> {
     let wrong = |why: &str| {
-        CliError::usage_help(format!("the server's URL is not usable: {why}"), "write it as https://HOST or http://127.0.0.1:PORT")
+        CliError::usage_help(
+            format!("the server's URL is not usable: {why}"),
+            "write it as https://HOST or http://127.0.0.1:PORT",
+        )
     };
     let url = Url::parse(text.trim()).map_err(|e| wrong(&e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -327,7 +333,14 @@ mod tests {
 
     #[test]
     fn unusable_urls_are_usage_errors() {
-        for bad in ["", "127.0.0.1:8420", "ftp://host", "http://user:pw@127.0.0.1", "http://127.0.0.1/?x=1", "file:///etc/passwd"] {
+        for bad in [
+            "",
+            "127.0.0.1:8420",
+            "ftp://host",
+            "http://user:pw@127.0.0.1",
+            "http://127.0.0.1/?x=1",
+            "file:///etc/passwd",
+        ] {
             let error = Client::new(bad, Credential::None).err().unwrap_or_else(|| panic!("{bad} was taken"));
             assert_eq!(error.exit(), Exit::Usage, "{bad}");
         }
@@ -349,7 +362,9 @@ mod tests {
         let discovery = br#"{"tenants": {
             "demo": {"issuer": "i", "token_endpoint": "http://127.0.0.1:1/t/demo/token", "accounts": ["admin", {"name": "auditor"}]},
             "other": {"issuer": "i", "token_endpoint": "http://127.0.0.1:1/t/other/token", "accounts": ["other-admin"]}}}"#;
-        for (account, path) in [("admin", "/t/demo/token"), ("auditor", "/t/demo/token"), ("other-admin", "/t/other/token")] {
+        for (account, path) in
+            [("admin", "/t/demo/token"), ("auditor", "/t/demo/token"), ("other-admin", "/t/other/token")]
+        {
             assert_eq!(token_endpoint(discovery, account).unwrap().path(), path);
         }
         let error = token_endpoint(discovery, "nobody").unwrap_err();

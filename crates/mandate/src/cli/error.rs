@@ -227,7 +227,9 @@ impl Problem {
     fn advice(&self) -> Option<String> {
         let what = match self.status {
             401 => "sign in: pass --as ACCOUNT (with `mandate dev`), or put a fresh access token into MANDATE_TOKEN",
-            403 => "ask an owner for the right, or change what is asked for; whoever reads the ledger finds the decision with `mandate audit search`",
+            403 => {
+                "ask an owner for the right, or change what is asked for; whoever reads the ledger finds the decision with `mandate audit search`"
+            }
             404 => "check the name, and as whom you act; what you may not see looks the same as what is not there",
             409 => "look at it again, then repeat if it still makes sense",
             503 => "try again in a moment; `mandate doctor` says more",

@@ -73,7 +73,8 @@ mod tests {
         ] {
             assert_eq!(Exit::of_state(state) as u8, code, "{state:?}");
         }
-        for (status, code) in [(401, 3), (403, 3), (404, 3), (409, 2), (413, 2), (422, 2), (500, 1), (503, 7), (429, 7)] {
+        for (status, code) in [(401, 3), (403, 3), (404, 3), (409, 2), (413, 2), (422, 2), (500, 1), (503, 7), (429, 7)]
+        {
             assert_eq!(Exit::of_status(status) as u8, code, "{status}");
         }
     }

@@ -73,7 +73,9 @@ pub(crate) fn json_argument(name: &str, given: &str, io: &Io) -> Result<Value, C
     let limit = Limits::DEFAULT.value as u64;
     let text = match given.strip_prefix('@') {
         None => given.to_owned(),
-        Some("-") => String::from_utf8(io.read_input(limit)?).map_err(|_| CliError::usage("stdin is not UTF-8 text"))?,
+        Some("-") => {
+            String::from_utf8(io.read_input(limit)?).map_err(|_| CliError::usage("stdin is not UTF-8 text"))?
+        }
         Some(path) => read_text(Path::new(path), limit)?,
     };
     serde_json::from_str(&text).map_err(|e| {

@@ -6,7 +6,7 @@ mod commands;
 mod error;
 mod exit;
 mod files;
-mod manifests;
+pub(crate) mod manifests;
 mod output;
 mod time;
 mod yaml;

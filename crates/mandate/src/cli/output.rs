@@ -190,7 +190,11 @@ pub(crate) fn fields(fields: &[(&str, Option<String>)]) -> String {
 
 fn lines(table: &Table) -> String {
     // Cells begin with a blank and end with padding, which only makes copying harder.
-    table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The text at a key, or of a number or boolean there; `None` for null and absent.

@@ -90,7 +90,9 @@ fn pad(out: &mut String, indent: usize) {
 
 /// Whether a text reads better, and reads back the same, as a literal block.
 fn is_block(text: &str) -> bool {
-    let printable = |c: char| c == '\n' || (!c.is_control() && c < '\u{d7ff}' && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'));
+    let printable = |c: char| {
+        c == '\n' || (!c.is_control() && c < '\u{d7ff}' && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'))
+    };
     text.len() > 1
         && text.ends_with('\n')
         && !text.ends_with("\n\n")
@@ -127,7 +129,8 @@ mod tests {
     }
 
     fn values() -> impl Strategy<Value = Value> {
-        let text = prop_oneof!["\\PC{0,12}", "[a-z0-9:#\\-'\"|> \n\t]{0,16}", Just("yes".to_owned()), Just("~".to_owned())];
+        let text =
+            prop_oneof!["\\PC{0,12}", "[a-z0-9:#\\-'\"|> \n\t]{0,16}", Just("yes".to_owned()), Just("~".to_owned())];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

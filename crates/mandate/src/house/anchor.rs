@@ -26,7 +26,11 @@ pub(crate) async fn ensure(path: &Path, witness: VerifierKey, contexts: &[Arc<Te
         let anchor = context.anchor().await?;
         let held = tenants.entry(context.tenant().clone()).or_insert_with(|| anchor.clone());
         if *held != anchor {
-            bail!("{} pins other keys for tenant {}; this data folder is not the one it was made for", path.display(), context.tenant());
+            bail!(
+                "{} pins other keys for tenant {}; this data folder is not the one it was made for",
+                path.display(),
+                context.tenant()
+            );
         }
     }
     if before == tenants.len() {

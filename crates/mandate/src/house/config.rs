@@ -94,9 +94,13 @@ impl ServeConfig {
         let path = &args.config;
         let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
         let parsed = mandate_flow::yaml::parse(&path.display().to_string(), &text)?;
-        let config: Self = serde_json::from_value(parsed.into_value()).with_context(|| format!("{}", path.display()))?;
+        let config: Self =
+            serde_json::from_value(parsed.into_value()).with_context(|| format!("{}", path.display()))?;
         if !config.listen.ip().is_loopback() {
-            bail!("{}: listen on a loopback address and put a proxy with TLS before it; this release does not end TLS itself", path.display());
+            bail!(
+                "{}: listen on a loopback address and put a proxy with TLS before it; this release does not end TLS itself",
+                path.display()
+            );
         }
         Ok(config)
     }

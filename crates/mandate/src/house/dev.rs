@@ -89,7 +89,9 @@ impl House {
             contexts.push(context);
         }
         anchor::ensure(&anchor_path, key, &contexts).await?;
-        contexts.iter().for_each(|context| context.entries_arrived());
+        for context in &contexts {
+            node.engine.keep_ledger(context).await?;
+        }
         Ok(Self { folder: folder.to_path_buf(), url, node, devkit, providers, witness })
     }
 
@@ -188,9 +190,13 @@ async fn start_witness(folder: &Path, anchor: &Path) -> Result<(Child, String, V
         .context("the witness can't be started")?;
     let stdout = child.stdout.take().context("the witness has no output")?;
     let mut line = String::new();
-    let read = BufReader::new(stdout).read_line(&mut line);
-    tokio::time::timeout(std::time::Duration::from_secs(10), read).await.context("the witness did not get ready")??;
+    let mut reader = BufReader::new(stdout);
+    tokio::time::timeout(std::time::Duration::from_secs(10), reader.read_line(&mut line))
+        .await
+        .context("the witness did not get ready")??;
     let ready: Value = serde_json::from_str(&line).context("the witness said something else than that it is ready")?;
-    let text = |key: &str| ready.get(key).and_then(Value::as_str).map(str::to_owned).context("the witness's ready line lacks a part");
+    let text = |key: &str| {
+        ready.get(key).and_then(Value::as_str).map(str::to_owned).context("the witness's ready line lacks a part")
+    };
     Ok((child, text("url")?, text("vkey")?.parse()?))
 }

@@ -1,8 +1,8 @@
 //! What a new development house begins with: applied through the same code as anything else, each act
 //! by the account whose act it is.
 
-use crate::cli::manifests;
 use super::files;
+use crate::cli::manifests;
 use anyhow::{Context, Result, anyhow};
 use mandate_api::admin::{self, Actor, GrantWanted};
 use mandate_devkit::{ACCOUNTS, DEMO, Devkit, sample_worker_files};
@@ -44,7 +44,13 @@ fn administrator(tenant: &str) -> &'static str {
 }
 
 /// At later starts only what holds addresses may have changed: a port that was taken.
-async fn apply(engine: &Engine, context: &TenantContext, actor: Actor<'_>, mut wanted: Vec<Value>, first: bool) -> Result<()> {
+async fn apply(
+    engine: &Engine,
+    context: &TenantContext,
+    actor: Actor<'_>,
+    mut wanted: Vec<Value>,
+    first: bool,
+) -> Result<()> {
     if !first {
         wanted.retain(|manifest| manifest.get("kind").and_then(Value::as_str) == Some("Connection"));
     }

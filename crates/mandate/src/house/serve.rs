@@ -41,13 +41,17 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     }
     let trust = config.data_dir.join("trust.json");
     anchor::ensure(&trust, key, &contexts).await?;
-    contexts.iter().for_each(|context| context.entries_arrived());
+    for context in &contexts {
+        node.engine.keep_ledger(context).await?;
+    }
     let listener = tokio::net::TcpListener::bind(config.listen).await.context("the server can't listen")?;
     let state = ApiState { engine: Arc::clone(&node.engine), providers, hosts: Arc::default() };
     node.engine.recover().await?;
     let ready = json!({"url": config.public_url, "listen": listener.local_addr()?, "trust": trust});
     writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
-    let served = axum::serve(listener, router(state)).with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) }).await;
+    let served = axum::serve(listener, router(state))
+        .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+        .await;
     node.engine.close();
     node.store.close().await;
     served.context("the server stopped")
@@ -55,7 +59,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
 
 fn provider(tenant: &TenantConfig) -> Result<Provider> {
     let from = &tenant.provider;
-    let jwks = std::fs::read_to_string(&from.jwks_file).with_context(|| format!("{} can't be read", from.jwks_file.display()))?;
+    let jwks = std::fs::read_to_string(&from.jwks_file)
+        .with_context(|| format!("{} can't be read", from.jwks_file.display()))?;
     Ok(Provider::new(ProviderConfig {
         issuer: from.issuer.clone(),
         audience: Audience::new(from.audience.clone())?,

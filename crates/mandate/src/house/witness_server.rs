@@ -96,10 +96,20 @@ fn signing_key(path: &Path) -> Result<Ed25519Signer> {
 fn remember(folder: &Path) -> Result<Memory> {
     let read = |name: &str| -> Result<Option<Vec<u8>>> {
         let path = folder.join(name);
-        Ok(if path.exists() { Some(std::fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?) } else { None })
+        Ok(if path.exists() {
+            Some(std::fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?)
+        } else {
+            None
+        })
     };
-    let state = read("state.json")?.map(|bytes| serde_json::from_slice(&bytes)).transpose().context("state.json is not a witness's memory")?;
-    let statements = read("keys.json")?.map(|bytes| serde_json::from_slice(&bytes)).transpose().context("keys.json is not a list of key statements")?;
+    let state = read("state.json")?
+        .map(|bytes| serde_json::from_slice(&bytes))
+        .transpose()
+        .context("state.json is not a witness's memory")?;
+    let statements = read("keys.json")?
+        .map(|bytes| serde_json::from_slice(&bytes))
+        .transpose()
+        .context("keys.json is not a list of key statements")?;
     Ok(Memory { state: state.unwrap_or_default(), statements: statements.unwrap_or_default() })
 }
 
@@ -122,7 +132,8 @@ fn failed(error: &anyhow::Error) -> (StatusCode, String) {
 impl Witness {
     /// The keys of every log, first ones and those it vouched for since.
     fn rings(&self, statements: &[Dsse]) -> Result<Vec<KeyRing>> {
-        let bytes = std::fs::read(&self.logs).with_context(|| format!("{} can't be read: no logs are known yet", self.logs.display()))?;
+        let bytes = std::fs::read(&self.logs)
+            .with_context(|| format!("{} can't be read: no logs are known yet", self.logs.display()))?;
         let anchor = TrustAnchor::parse(&bytes)?;
         let mut rings = Vec::new();
         for tenant in anchor.tenants().keys() {
@@ -147,7 +158,8 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: String) -> An
     let rings = witness.rings(&memory.statements).map_err(|e| (StatusCode::NOT_FOUND, e.to_string()))?;
     let keys: Vec<VerifierKey> = rings.iter().filter_map(|ring| ring.log_keys().ok()).flatten().collect();
     let cosigner = Cosigner { name: NAME, signer: &witness.signer };
-    let (next, line) = memory.state.add_checkpoint(&request, &keys, cosigner, SystemClock.now()).map_err(|e| refuse(&e))?;
+    let (next, line) =
+        memory.state.add_checkpoint(&request, &keys, cosigner, SystemClock.now()).map_err(|e| refuse(&e))?;
     witness.keep("state.json", &next).map_err(|e| failed(&e))?;
     memory.state = next;
     Ok(line)

@@ -6,8 +6,23 @@ use serde_json::Value;
 
 /// Names whose values are credentials, in lower case without `-` and `_`.
 const NAMES: [&str; 17] = [
-    "accesskey", "accesstoken", "apikey", "authorization", "bearertoken", "clientsecret", "cookie", "passphrase", "passwd",
-    "password", "privatekey", "refreshtoken", "secret", "secretkey", "secretvalue", "token", "xapikey",
+    "accesskey",
+    "accesstoken",
+    "apikey",
+    "authorization",
+    "bearertoken",
+    "clientsecret",
+    "cookie",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "refreshtoken",
+    "secret",
+    "secretkey",
+    "secretvalue",
+    "token",
+    "xapikey",
 ];
 
 /// Pointers to the credentials in a manifest.

@@ -139,7 +139,12 @@ impl Loader {
         if value.get("apiVersion").is_none() {
             if file.named {
                 let help = "a workflow document is applied through the manifest of its Worker, which names it as spec.document";
-                self.findings.push(source.finding("manifest", "", "it has no apiVersion, so it is no manifest", Some(help)));
+                self.findings.push(source.finding(
+                    "manifest",
+                    "",
+                    "it has no apiVersion, so it is no manifest",
+                    Some(help),
+                ));
             }
             return Ok(());
         }
@@ -161,7 +166,8 @@ impl Loader {
     /// A `.cedar` file becomes the Policy `PROJECT/STEM`.
     fn policy(&mut self, file: &walk::Found, project: Option<&Project>) -> Result<(), CliError> {
         let path = &file.path;
-        let source = Source { name: path.display().to_string(), text: files::read_text(path, MAX_FILE)?, spanned: None };
+        let source =
+            Source { name: path.display().to_string(), text: files::read_text(path, MAX_FILE)?, spanned: None };
         let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let (stem, base) = (part(path.file_stem()), part(path.file_name()));
         let project = match project.cloned().map_or_else(|| self.project_of(file), Ok) {
@@ -252,14 +258,17 @@ fn read(source: Source, mut value: Value, path: &Path) -> Result<Loaded, Vec<Fin
     }
     let typed = Manifest::from_json(value.clone()).and_then(|manifest| manifest.typed().map(|_| manifest));
     match typed {
-        Ok(Manifest { kind, metadata, .. }) => Ok(Loaded { kind, name: metadata.name, manifest: value, source, document }),
+        Ok(Manifest { kind, metadata, .. }) => {
+            Ok(Loaded { kind, name: metadata.name, manifest: value, source, document })
+        }
         Err(error) => Err(vec![explain(&source, &value, &error)]),
     }
 }
 
 /// The document's file must lie in the manifest's folder or below it, links included.
 fn read_document(manifest: &Source, path: &Path, file: &str) -> Result<(PathBuf, String), Finding> {
-    let refuse = |message: String, help: Option<&str>| manifest.finding("manifest.document", "/spec/document", &message, help);
+    let refuse =
+        |message: String, help: Option<&str>| manifest.finding("manifest.document", "/spec/document", &message, help);
     let outside = || {
         let message = format!("`{file}` is outside the manifest's folder");
         refuse(message, Some("put the document beside its manifest and name it by a relative path"))
@@ -282,11 +291,11 @@ fn read_document(manifest: &Source, path: &Path, file: &str) -> Result<(PathBuf,
 /// Compiles a document, so that what is wrong in it shows at its line and column.
 fn compile(path: PathBuf, text: &str) -> Result<Source, Vec<Finding>> {
     let name = path.display().to_string();
-    let told = |wrong: mandate_flow::Diagnostics| wrong.as_slice().iter().map(|found| Finding::of(found, text)).collect();
+    let told = |wrong: mandate_flow::Diagnostics| -> Vec<Finding> {
+        wrong.as_slice().iter().map(|found| Finding::of(found, text)).collect()
+    };
     let spanned = yaml::parse(&name, text).map_err(told)?;
-    Program::from_yaml(&name, text).map_err(|wrong| {
-        wrong.as_slice().iter().map(|found| Finding::of(found, text)).collect::<Vec<_>>()
-    })?;
+    Program::from_yaml(&name, text).map_err(told)?;
     Ok(Source { name, text: text.to_owned(), spanned: Some(spanned) })
 }
 
@@ -324,9 +333,10 @@ fn pointer_of_key(value: &Value, key: &str, at: String) -> Option<String> {
             }
             map.iter().find_map(|(name, inner)| pointer_of_key(inner, key, format!("{at}/{}", escaped(name))))
         }
-        Value::Array(items) => {
-            items.iter().zip(0..).find_map(|(inner, i): (&Value, usize)| pointer_of_key(inner, key, format!("{at}/{i}")))
-        }
+        Value::Array(items) => items
+            .iter()
+            .zip(0..)
+            .find_map(|(inner, i): (&Value, usize)| pointer_of_key(inner, key, format!("{at}/{i}"))),
         _ => None,
     }
 }

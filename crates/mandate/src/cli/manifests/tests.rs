@@ -106,7 +106,10 @@ fn a_broken_worker_is_shown_at_its_line_and_column() {
     assert!(text.contains("worker.yaml:7:") || text.contains("worker.yaml:8:"), "{text}");
     let text = refused(&[("manifest.yaml", MANIFEST), ("worker.yaml", "document:\n  dsl: [1\n")]);
     assert!(text.contains("worker.yaml:"), "{text}");
-    let text = refused(&[("manifest.yaml", &MANIFEST.replace("environments: [sandbox]", "environmentz: [sandbox]")), ("worker.yaml", WORKER)]);
+    let text = refused(&[
+        ("manifest.yaml", &MANIFEST.replace("environments: [sandbox]", "environmentz: [sandbox]")),
+        ("worker.yaml", WORKER),
+    ]);
     assert!(text.contains("manifest.yaml:7:3: "), "{text}");
 }
 
@@ -122,11 +125,19 @@ fn bad_manifests_get_an_error_of_their_own() {
     let cases: &[(&str, &str, &str)] = &[
         ("apiVersion: mandate.dev/v1\nkind: Spaceship\nmetadata: {name: a/b}\nspec: {}\n", "m.yaml:2:7", "not a kind"),
         ("apiVersion: mandate.dev/v2\nkind: Policy\nmetadata: {name: a/b}\nspec: {}\n", "m.yaml:2:7", "apiVersion"),
-        ("apiVersion: mandate.dev/v1\nkind: Policy\nmetadata: {name: a}\nspec: {file: f, text: t}\n", "m.yaml:4:", "PROJECT/NAME"),
+        (
+            "apiVersion: mandate.dev/v1\nkind: Policy\nmetadata: {name: a}\nspec: {file: f, text: t}\n",
+            "m.yaml:4:",
+            "PROJECT/NAME",
+        ),
         ("apiVersion: mandate.dev/v1\nkind: Policy\nmetadata: {name: a/b}\nspec: {file: f}\n", "m.yaml:4:", "text"),
         ("apiVersion: [\n", "m.yaml:", "YAML"),
         ("apiVersion: mandate.dev/v1\nkind: Worker\nmetadata: {name: a/b}\nspec: {}\n", "m.yaml:4:", "spec.document"),
-        ("apiVersion: mandate.dev/v1\nkind: Secret\nmetadata: {name: a/b}\nspec: {value: x}\n", "m.yaml:2:7", "secrets put"),
+        (
+            "apiVersion: mandate.dev/v1\nkind: Secret\nmetadata: {name: a/b}\nspec: {value: x}\n",
+            "m.yaml:2:7",
+            "secrets put",
+        ),
     ];
     for (text, place, what) in cases {
         let told = refused(&[("m.yaml", text)]);
@@ -137,7 +148,13 @@ fn bad_manifests_get_an_error_of_their_own() {
 #[test]
 fn credentials_in_manifests_are_refused_and_not_repeated() {
     let credential = "apiVersion: mandate.dev/v1\nkind: Credential\nmetadata: {name: a/key}\nspec:\n  owner: user:a\n  environment: sandbox\n  destinations: []\n";
-    for line in ["value: hunter2-hunter2", "secret: hunter2-hunter2", "apiKey: hunter2-hunter2", "x: {client_secret: hunter2-hunter2}", "header: Bearer hunter2-hunter2"] {
+    for line in [
+        "value: hunter2-hunter2",
+        "secret: hunter2-hunter2",
+        "apiKey: hunter2-hunter2",
+        "x: {client_secret: hunter2-hunter2}",
+        "header: Bearer hunter2-hunter2",
+    ] {
         let told = refused(&[("m.yaml", &format!("{credential}  {line}\n"))]);
         assert!(told.contains("m.yaml:8:") && told.contains("secrets put"), "{line}\n{told}");
     }
@@ -152,7 +169,10 @@ fn documents_stay_in_the_folder_of_their_manifest() {
     for path in ["../../etc/passwd", "/etc/passwd", "../outside.yaml", "sub/../../outside.yaml"] {
         let manifest = MANIFEST.replace("worker.yaml", path);
         let told = refused(&[("in/manifest.yaml", &manifest), ("outside.yaml", WORKER)]);
-        assert!(told.contains("manifest.yaml:6:13") && told.contains("outside the manifest's folder"), "{path}\n{told}");
+        assert!(
+            told.contains("manifest.yaml:6:13") && told.contains("outside the manifest's folder"),
+            "{path}\n{told}"
+        );
         assert!(!told.contains("root:"), "{told}");
     }
 }

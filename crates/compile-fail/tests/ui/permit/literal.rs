@@ -1,0 +1,14 @@
+//! A permit can't be put together: its fields are private.
+
+use mandate_gate::{Access, Permit, Step};
+use mandate_kernel::DecisionId;
+
+fn renamed(decision: DecisionId, real: Permit<Step>) -> Permit<Step> {
+    Permit { decision, ..real }
+}
+
+fn from_parts<T>(decision: DecisionId, granted: T) -> Permit<Access> {
+    Permit::<Access> { decision, granted: todo!() }
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+//! Leave to read or change a resource is not leave to do a step, and the other way round.
+
+use mandate_gate::{Access, Permit, Step};
+use mandate_kernel::Timestamp;
+
+fn needs_step(permit: &Permit<Step>) {}
+fn needs_access(permit: &Permit<Access>) {}
+
+fn confused(access: Permit<Access>, step: Permit<Step>, now: Timestamp) {
+    needs_step(&access);
+    needs_access(&step);
+    let caller = step.caller();
+    let spent = access.spend(now);
+}
+
+fn main() {}
