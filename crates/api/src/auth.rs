@@ -50,10 +50,10 @@ fn bearer(parts: &Parts) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer TOKEN`"))
 }
 
-/// The reason is told: it is about the caller's own token, and never repeats it.
+/// Whoever holds no good token is nobody, so that no tenant's ledger can hold it: it is logged.
 fn refuse(error: &TokenError) -> Problem {
-    tracing::info!(reason = %error, "token refused");
-    Problem::unauthenticated(error.to_string())
+    tracing::warn!(reason = %error, "token refused");
+    Problem::token(error)
 }
 
 /// Refuses requests that name a host this server does not go by (DNS rebinding), and requests that a

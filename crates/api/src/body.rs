@@ -1,9 +1,9 @@
-//! Reading request bodies: bounded, JSON, with errors that say where.
+//! Reading requests: bounded, strict, with problems that say where.
 
 use crate::Problem;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::{StatusCode, header, request::Parts};
 use mandate_kernel::Limits;
 use serde::de::DeserializeOwned;
 
@@ -26,8 +26,37 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
                 .detail(format!("at most {limit} bytes"))
         })?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|e| Problem::invalid("invalid-body", format!("line {}, column {}: {e}", e.line(), e.column())))
+        let invalid = |e: serde_json::Error| Problem::invalid("invalid-body", e.to_string());
+        // What a member named twice means depends on who reads it, so it means nothing here.
+        mandate_identity::unambiguous(&bytes).map_err(invalid)?;
+        serde_json::from_slice(&bytes).map(Self).map_err(invalid)
+    }
+}
+
+/// A query string of a known shape.
+pub(crate) struct Asked<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(wrong) => Err(Problem::invalid("invalid-query", wrong.body_text())),
+        }
+    }
+}
+
+/// What the path names. A path that can't name anything names nothing here.
+pub(crate) struct Named<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(Self(named)),
+            Err(_) => Err(Problem::absent("what this path names")),
+        }
     }
 }

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mandate_engine::{Denied, EngineError, ResolveError, StartError};
 use mandate_gate::{Refusal, RefusalKind};
+use mandate_identity::TokenError;
 use mandate_journal::{CommitError, StoreError};
 use mandate_kernel::DecisionId;
 use serde::Serialize;
@@ -79,6 +80,24 @@ impl Problem {
 
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in first").detail(detail)
+    }
+
+    /// A token that is not good. The reason is told: it is about the caller's own token, and never
+    /// repeats a part of it.
+    pub(crate) fn token(error: &TokenError) -> Self {
+        let (code, title) = match error {
+            TokenError::Expired => ("token-expired", "The token has expired; sign in again"),
+            TokenError::NotYetValid => ("token-not-yet-valid", "The token is not valid yet"),
+            TokenError::UnknownKey | TokenError::WrongIssuer => ("token-foreign", "Nobody here trusts its issuer"),
+            TokenError::WrongAudience => ("token-wrong-audience", "The token is for somebody else"),
+            TokenError::BadSignature => ("token-altered", "The token is not what its issuer signed"),
+            TokenError::Algorithm | TokenError::Extension => ("token-algorithm", "The token is not signed as it must be"),
+            TokenError::WrongType => ("token-wrong-type", "The token is of another kind"),
+            TokenError::TooLarge | TokenError::Malformed | TokenError::Subject | TokenError::Groups => {
+                ("token-malformed", "The token can't be understood")
+            }
+        };
+        Self::new(StatusCode::UNAUTHORIZED, code, title).detail(error.to_string())
     }
 
     pub(crate) fn refused(refusal: &Refusal) -> Self {
@@ -160,7 +179,11 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
             StartError::NotVisible(ref worker, ref decision) => {
-                Self::absent(&format!("Worker {worker}")).decision(decision.clone())
+                let absent = Self::absent(&format!("Worker {worker}"));
+                match decision {
+                    Some(decision) => absent.decision(decision.clone()),
+                    None => absent,
+                }
             }
             StartError::BadRequest(why) => Self::invalid("invalid-start", why),
             StartError::Duplicate(run) => Self::new(StatusCode::CONFLICT, "duplicate-start", "Started before")

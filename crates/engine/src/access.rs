@@ -5,7 +5,7 @@ use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::{Kind, roles_on};
 use mandate_gate::{Access, AccessQuestion, Permit, Refusal};
 use mandate_journal::{Change, RunRecord};
-use mandate_kernel::{Action, Caller, Class, DecisionId, ResourceKind, ResourceName};
+use mandate_kernel::{Action, Caller, Class, DecisionId, Environment, Principal, ResourceKind, ResourceName, RunId};
 use mandate_ledger::{Event, EventKind};
 use mandate_policy::{Resource, RunFacts};
 use serde_json::json;
@@ -37,6 +37,9 @@ pub enum Target<'a> {
     },
     /// A run.
     Run(&'a RunRecord),
+    /// A run that is not in this tenant. It is judged like one that nobody gave the caller a right on,
+    /// so that the two look the same and both are recorded.
+    AbsentRun(&'a RunId),
 }
 
 /// A request was refused, or could not be judged.
@@ -101,7 +104,7 @@ impl Engine {
             Target::Config { name, .. } => Some(*name),
             Target::Credential(name) => Some(*name),
             Target::Start { worker, .. } => Some(*worker),
-            Target::Tenant | Target::Ledger => None,
+            Target::Tenant | Target::Ledger | Target::AbsentRun(_) => None,
         };
         let roles = roles_on(&catalog.bindings, caller, resource.project.as_ref(), named);
         let run = match target {
@@ -112,6 +115,7 @@ impl Engine {
                 class: record.new.class.clone(),
             }),
             Target::Start { run, .. } => Some(run.clone()),
+            Target::AbsentRun(_) => Some(no_run(caller)?),
             _ => None,
         };
         let decision = DecisionId::generate(self.ports.clock.now(), self.ports.entropy.as_ref())?;
@@ -155,6 +159,16 @@ impl Engine {
     }
 }
 
+/// What is known about a run that is not there.
+fn no_run(caller: &Caller) -> Result<RunFacts, EngineError> {
+    Ok(RunFacts {
+        initiator: Principal::system(caller.tenant().clone(), "nobody"),
+        environment: Environment::new("none").map_err(|e| EngineError::Inconsistent(e.to_string()))?,
+        purpose: String::new(),
+        class: Class::default(),
+    })
+}
+
 fn resource_of(caller: &Caller, action: Action, target: &Target<'_>) -> Resource {
     let tenant = caller.tenant().clone();
     match target {
@@ -170,5 +184,8 @@ fn resource_of(caller: &Caller, action: Action, target: &Target<'_>) -> Resource
             Resource::configured(ResourceKind::Worker, tenant, worker, class.clone())
         }
         Target::Run(record) => Resource::run(tenant, &record.run, record.new.worker.clone(), record.new.class.clone()),
+        Target::AbsentRun(run) => {
+            Resource { name: run.to_string(), ..Resource::of_tenant(ResourceKind::Run, tenant) }
+        }
     }
 }

@@ -104,7 +104,8 @@ impl TenantContext {
     /// # Errors
     /// [`EngineError`] when they can't be read.
     pub async fn anchor(&self) -> Result<TenantAnchor, EngineError> {
-        let first = |role: Role| async move { Ok::<_, EngineError>(self.vault.signing_key(role.as_str(), 1).await?.public()) };
+        let first =
+            |role: Role| async move { Ok::<_, EngineError>(self.vault.signing_key(role.as_str(), 1).await?.public()) };
         let origin = self.names.origin.clone();
         let log = VerifierKey::new(origin.clone(), Algorithm::Ed25519, first(Role::Log).await?)
             .map_err(|e| EngineError::Inconsistent(e.to_string()))?;

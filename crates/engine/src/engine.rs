@@ -1,10 +1,12 @@
 //! The engine: tenants, live drivers, and the tasks that keep runs moving.
 
+use crate::draft::Draft;
 use crate::driver::{Driver, Ended, Wake};
-use crate::{EngineError, Names, Ports, TenantContext};
+use crate::{EngineError, Names, Ports, TenantContext, record};
 use mandate_gate::{Gate, Live};
-use mandate_journal::{RunRecord, RunState};
+use mandate_journal::{EventBody, Problem, RunRecord, RunState, RunStatus};
 use mandate_kernel::{Duration, RunId, Tenant};
+use mandate_ledger::EventKind;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, watch};
@@ -126,13 +128,50 @@ impl Engine {
             match ended {
                 Ok(Ended::Parked { .. } | Ended::Finished) => {}
                 Err(error) if error.is_fenced() => tracing::info!(%run, "another driver has this run"),
-                Err(error) => {
+                Err(error) if error.is_passing() => {
                     tracing::error!(%run, %error, "driver stopped; the run is taken up again");
                     engine.retry_later(run);
+                }
+                Err(error) => {
+                    tracing::error!(%run, %error, "the run can't go on");
+                    if let Err(error) = engine.give_up(&run, &error).await {
+                        tracing::error!(%run, %error, "and that can't be recorded now");
+                        engine.retry_later(run);
+                    }
                 }
             }
         });
         true
+    }
+
+    /// A driver met something that no repetition mends: the run ends, and says so. The cause is in the
+    /// log; a step that was admitted and not recorded is named as in doubt by its missing outcome.
+    async fn give_up(&self, run: &RunId, cause: &EngineError) -> Result<(), EngineError> {
+        for context in self.open_tenants() {
+            let Some(record) = context.store.run(run).await? else { continue };
+            if record.status.state.is_terminal() {
+                return Ok(());
+            }
+            let epoch = context.store.take_over(run).await?;
+            let record = context.store.run(run).await?.unwrap_or(record);
+            let now = self.ports.clock.now();
+            let problem = Problem {
+                type_: "https://mandate.dev/problems/engine".to_owned(),
+                title: "The run can't go on".to_owned(),
+                status: 500,
+                detail: Some(cause.to_string()),
+                instance: None,
+                decision: None,
+            };
+            let mut draft = Draft::new(context.tenant.clone(), run.clone(), record.journal_seq, epoch, record.chain);
+            draft.event(now, EventBody::Ended { output: None, artifact: None, problem: Some(problem.clone()) });
+            let details = record::state(RunState::Faulted, None, Some(&problem));
+            draft.entry(now, EventKind::RunFaulted, "system:engine".to_owned(), details)?;
+            draft.status(RunStatus { state: RunState::Faulted, waiting_for: None, since: now, problem: Some(problem) });
+            context.store.commit(draft.transition()).await?;
+            context.entries_waiting.notify_one();
+        }
+        Ok(())
     }
 
     /// A driver stopped because of its surroundings (a full disk, a locked database). The run is where

@@ -3,6 +3,7 @@
 use mandate_gate::AdmitError;
 use mandate_journal::{CommitError, StoreError};
 use mandate_kernel::{CanonicalError, EntropyError};
+use mandate_vault::VaultError;
 
 /// Why the engine could not go on. The run stays where its journal is and can be driven again.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,7 @@ pub enum EngineError {
     Admit(#[from] AdmitError),
     /// The vault could not.
     #[error(transparent)]
-    Vault(#[from] mandate_vault::VaultError),
+    Vault(#[from] VaultError),
     /// A credential's provider could not.
     #[error(transparent)]
     Provider(#[from] mandate_vault::ProviderError),
@@ -84,13 +85,20 @@ impl EngineError {
 
     /// Whether trying again later, with nothing changed, may work.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Unavailable(_))
-                | Self::Commit(CommitError::Store(StoreError::Unavailable(_)))
-                | Self::Admit(AdmitError::Commit(CommitError::Store(StoreError::Unavailable(_))))
-                | Self::Entropy(_)
-        )
+    pub fn is_passing(&self) -> bool {
+        let store = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Closed);
+        let commit = |error: &CommitError| match error {
+            CommitError::Store(error) => store(error),
+            CommitError::Revoked { .. } => true,
+            _ => false,
+        };
+        match self {
+            Self::Store(error) | Self::Vault(VaultError::Store(error)) => store(error),
+            Self::Commit(error) | Self::Admit(AdmitError::Commit(error)) | Self::Vault(VaultError::Commit(error)) => {
+                commit(error)
+            }
+            Self::Entropy(_) | Self::Timeout(_) | Self::Provider(_) => true,
+            _ => false,
+        }
     }
 }

@@ -5,7 +5,9 @@ use crate::{Engine, EngineError, TenantContext};
 use mandate_gate::{Access, InFlight, Permit};
 use mandate_journal::{Change, EpochKey, RunRecord};
 use mandate_kernel::{RunId, Timestamp};
+use mandate_ledger::{Event, EventKind};
 use serde::Serialize;
+use serde_json::json;
 use std::sync::Arc;
 
 /// What a stop found and did.
@@ -34,7 +36,17 @@ impl Engine {
         if run.status.state.is_terminal() {
             return Ok((Killed { stopped_at: now, in_flight: Vec::new(), already_ended: true }, run.clone()));
         }
-        let mut change = Change::new(context.tenant().clone(), now, permit.caller().principal.subject());
+        let by = permit.caller().principal.subject();
+        let event = Event {
+            time: now,
+            tenant: context.tenant().clone(),
+            kind: EventKind::AuthorityRevoked,
+            actor: by.clone(),
+            run: None,
+            details: json!({"of": "run", "name": run.run, "decision": permit.decision()}),
+        };
+        let mut change = Change::new(context.tenant().clone(), now, by);
+        change.entries.push(event.encode()?);
         change.revoke.push(EpochKey::Run(run.run.to_string()));
         context.store.change(change).await?;
         let stopped = self.gate.live().stop(&run.run).await;

@@ -9,6 +9,7 @@
 //! machine wants something, and only what the journal does not answer is done anew.
 
 mod access;
+mod admit;
 mod artifact;
 mod catalog;
 mod context;
@@ -20,7 +21,9 @@ mod header;
 mod history;
 mod keys;
 mod kill;
+mod load;
 mod passport;
+mod perform;
 mod pinned;
 mod ports;
 mod record;

@@ -1,8 +1,9 @@
 //! A person says what became of an effect in doubt.
 
 use crate::draft::Draft;
-use crate::driver::{Wake, open};
+use crate::driver::Wake;
 use crate::history::{History, StepState};
+use crate::load::open;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_gate::{Access, Permit};
 use mandate_journal::{EventBody, Resolution, RunRecord, RunState, RunStatus, WaitingFor};

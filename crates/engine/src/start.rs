@@ -2,9 +2,10 @@
 
 use crate::access::{Denied, Target};
 use crate::draft::Draft;
-use crate::driver::{Driver, mint_root};
+use crate::driver::Driver;
 use crate::header::RunHeader;
 use crate::history::History;
+use crate::load::mint_root;
 use crate::pinned::{Pinned, Versions};
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::own_authority;
@@ -50,9 +51,10 @@ pub struct Started {
 /// Why no run exists.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no such Worker for this caller: absent, or not to be seen by them. One answer for both.
+    /// There is no such Worker for this caller: absent, or not to be seen by them. One answer for both;
+    /// with the decision where one refused.
     #[error("there is no Worker {0} here, or you have no right to see it")]
-    NotVisible(ResourceName, DecisionId),
+    NotVisible(ResourceName, Option<DecisionId>),
     /// The request itself is wrong.
     #[error("{0}")]
     BadRequest(String),
@@ -122,10 +124,10 @@ impl Engine {
             (Ok(_), Some(record)) => {
                 Ok(Pinned::load(&self.ports, context.store.as_ref(), &record, Versions::Current).await?)
             }
-            (Ok(permit), None) => Err(StartError::NotVisible(name.clone(), permit.decision().clone())),
+            (Ok(_), None) => Err(StartError::NotVisible(name.clone(), None)),
             (Err(refusal), _) => {
                 self.record_denial(context, caller, Action::WorkerView, name.as_str(), &refusal).await?;
-                Err(StartError::NotVisible(name.clone(), refusal.decision))
+                Err(StartError::NotVisible(name.clone(), Some(refusal.decision)))
             }
         }
     }

@@ -56,15 +56,15 @@ impl Gate {
     }
 }
 
-/// Whether the transition says what is being admitted: this step, this decision, this request.
+/// Whether the transition says what is being admitted, and only that: this step, decision and request.
 fn records(transition: &Transition, allowed: &Allowed) -> bool {
+    let key = &allowed.facts.step;
+    let mut admitted = transition.events.iter().filter_map(|event| match &event.body {
+        EventBody::Admitted { step, attempt, decision, request, .. } => Some((step, attempt, decision, *request)),
+        _ => None,
+    });
     transition.tenant == allowed.facts.initiator.tenant
-        && transition.run == allowed.facts.step.run
-        && transition.events.iter().any(|event| {
-            matches!(&event.body, EventBody::Admitted { step, attempt, decision, request, .. }
-                if *step == allowed.facts.step.seq
-                    && *attempt == allowed.facts.step.attempt
-                    && *decision == allowed.decision
-                    && *request == allowed.prepared.digest())
-        })
+        && transition.run == key.run
+        && admitted.next() == Some((&key.seq, &key.attempt, &allowed.decision, allowed.prepared.digest()))
+        && admitted.next().is_none()
 }

@@ -110,7 +110,7 @@ impl Gate {
         let policy = policies.decide(&step_question(&facts, &prepared));
         match &policy.verdict {
             Verdict::Allow => {
-                let not_after = now.plus(PERMIT_LIFETIME).min(facts.authority.not_after);
+                let not_after = now.plus(PERMIT_LIFETIME).min(root_ends(&facts));
                 Judged::Allowed(Box::new(Allowed {
                     decision,
                     policy,
@@ -139,6 +139,12 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
     if facts.authority.not_after <= now {
         return Err(RefusalKind::OutsideAuthority(identity::Widening::Lifetime));
     }
+    if facts.authority.environment != facts.environment {
+        return Err(RefusalKind::OutsideAuthority(identity::Widening::Environment {
+            held: facts.authority.environment.clone(),
+            asked: facts.environment.clone(),
+        }));
+    }
     if !facts.allow_listed {
         return Err(RefusalKind::FunctionNotListed(facts.function.to_string()));
     }
@@ -161,7 +167,8 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
     }
     match &facts.root {
         AuthorityRoot::Initiator => {
-            let audience = prepared.audience.as_ref().ok_or_else(|| RefusalKind::NoAudience(facts.function.to_string()))?;
+            let audience =
+                prepared.audience.as_ref().ok_or_else(|| RefusalKind::NoAudience(facts.function.to_string()))?;
             let call = identity::Call {
                 function: &facts.function,
                 scopes: &facts.scopes,
@@ -177,6 +184,15 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
         }),
         AuthorityRoot::Grant(Some(grant)) => grant_covers(facts, grant, now).map(|()| None),
     }
+}
+
+/// When the authority that the step rests on ends: the run's, and the grant's where there is one.
+fn root_ends(facts: &StepFacts) -> Timestamp {
+    let grant = match &facts.root {
+        AuthorityRoot::Grant(Some(grant)) => grant.not_after,
+        _ => None,
+    };
+    grant.map_or(facts.authority.not_after, |end| end.min(facts.authority.not_after))
 }
 
 fn grant_covers(facts: &StepFacts, grant: &GrantFacts, now: Timestamp) -> Result<(), RefusalKind> {

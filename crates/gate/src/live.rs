@@ -109,12 +109,13 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn on_wire(&self) {
+    /// Marks the permit as on the wire; `false` once a stop has come. Both happen under the table's
+    /// lock, so that what a stop reported as not sent is never sent afterwards.
+    pub(crate) fn on_wire(&self) -> bool {
         self.live.with(|table| {
-            if let Some(entry) = table.alive.get_mut(&self.id) {
-                entry.info.on_wire = true;
-            }
-        });
+            let entry = table.alive.get_mut(&self.id).filter(|entry| !*entry.stop.borrow());
+            entry.map(|entry| entry.info.on_wire = true).is_some()
+        })
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

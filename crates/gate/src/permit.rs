@@ -7,11 +7,11 @@ use mandate_kernel::{Action, Caller, DecisionId, Timestamp};
 use std::sync::Arc;
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait KindOfPermit {}
 }
 
 /// What a permit is for. Closed: [`Step`] and [`Access`].
-pub trait Kind: sealed::Sealed {
+pub trait Kind: sealed::KindOfPermit {
     /// What the permit carries.
     type Granted;
 }
@@ -22,8 +22,8 @@ pub enum Step {}
 /// One request of a caller to this system: read or change a resource.
 pub enum Access {}
 
-impl sealed::Sealed for Step {}
-impl sealed::Sealed for Access {}
+impl sealed::KindOfPermit for Step {}
+impl sealed::KindOfPermit for Access {}
 impl Kind for Step {
     type Granted = StepGranted;
 }
@@ -53,9 +53,10 @@ pub struct Permit<K: Kind> {
     pub(crate) granted: K::Granted,
 }
 
-/// The permit was not spent in time; the step has to ask again.
+/// The permit was not spent in time: it ended, or a stop came first. Nothing was done; the step has to
+/// ask again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("permit of decision {decision} expired before it was spent; the step asks again")]
+#[error("permit of decision {decision} expired, or its run was stopped, before it was spent; the step asks again")]
 pub struct Expired {
     /// The decision.
     pub decision: DecisionId,
@@ -112,12 +113,11 @@ impl Permit<Step> {
     /// Spends the permit: it is gone, and one performance of its request may begin.
     ///
     /// # Errors
-    /// [`Expired`] when it is too late.
+    /// [`Expired`] when it is too late, also because somebody stopped the run meanwhile.
     pub fn spend(self, now: Timestamp) -> Result<Spent, Expired> {
-        if now >= self.granted.not_after {
+        if now >= self.granted.not_after || !self.granted.guard.on_wire() {
             return Err(Expired { decision: self.decision });
         }
-        self.granted.guard.on_wire();
         Ok(Spent { decision: self.decision, granted: self.granted })
     }
 }

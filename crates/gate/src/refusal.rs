@@ -26,7 +26,9 @@ pub enum RefusalKind {
     OutsideAuthority(Widening),
     /// The function rests on the initiator's authority, but its receiver takes no token that could
     /// carry it.
-    #[error("function {0} acts on the initiator's authority, but its connection names no audience for a token; name one, or declare the function as service-account")]
+    #[error(
+        "function {0} acts on the initiator's authority, but its connection names no audience for a token; name one, or declare the function as service-account"
+    )]
     NoAudience(String),
     /// The function rests on an embedded grant and there is none.
     #[error("no grant lets this Worker use {credential} through {function}; its owner can give one")]

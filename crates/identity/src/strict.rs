@@ -7,8 +7,16 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 /// different values under one signature. `None` for anything else; the cause is not told, because it
 /// could hold a piece of the token.
 pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice::<Unambiguous>(bytes).ok()?;
+    unambiguous(bytes).ok()?;
     serde_json::from_slice(bytes).ok()
+}
+
+/// Whether bytes are JSON that names no member twice in any object. Nothing of it is kept.
+///
+/// # Errors
+/// Where it is not, and why; never what stands there.
+pub fn unambiguous(bytes: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<Unambiguous>(bytes).map(|_| ())
 }
 
 /// Any JSON value without a repeated member. Holds nothing.

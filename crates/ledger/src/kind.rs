@@ -74,6 +74,8 @@ event_kinds!(
     ArtifactSigned => "artifact-signed", Always,
     /// Someone was refused something outside a run.
     AccessDenied => "access-denied", Never,
+    /// Authority was withdrawn at once: nothing that rests on it is admitted from here on.
+    AuthorityRevoked => "authority-revoked", Never,
     /// A configuration resource was applied.
     ResourceApplied => "resource-applied", Never,
     /// A new secret value was put in.

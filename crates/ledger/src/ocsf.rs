@@ -92,6 +92,7 @@ impl Ocsf {
             K::StepInDoubt => (ApiActivity, OTHER, "Call", MEDIUM, Unknown),
             K::StepResolved => (ApiActivity, OTHER, "Resolve", LOW, Success),
             K::ArtifactSigned => (ApiActivity, 1, "Create", INFORMATIONAL, Success),
+            K::AuthorityRevoked => (UserAccess, 2, "Revoke Privileges", LOW, Success),
             K::AccessDenied => (ApiActivity, OTHER, "Access", LOW, Failure),
             K::LedgerExported | K::PassportExported => (ApiActivity, 2, "Read", INFORMATIONAL, Success),
             K::LeaseEnded => (EntityManagement, 11, "Deactivate", INFORMATIONAL, Success),

@@ -128,7 +128,21 @@ pub(super) const LAYERS: &[Layer] = &[
         heavy: &["axum", "clap", "reqwest", "tokio"],
         dev_heavy: &[],
     },
-    Layer { name: "mandate-testkit", uses: &["mandate-kernel"], heavy: &["tokio"], dev_heavy: &[] },
+    Layer {
+        name: "mandate-testkit",
+        uses: &[
+            "mandate-kernel",
+            "mandate-ledger",
+            "mandate-journal",
+            "mandate-identity",
+            "mandate-gate",
+            "mandate-vault",
+            "mandate-directory",
+            "mandate-engine",
+        ],
+        heavy: &["tokio"],
+        dev_heavy: &[],
+    },
     // Forgeries the compiler refuses; they are tests, which may use any crate above.
     Layer { name: "mandate-compile-fail", uses: &[], heavy: &[], dev_heavy: &[] },
     Layer { name: "xtask", uses: &[], heavy: &["clap"], dev_heavy: &[] },

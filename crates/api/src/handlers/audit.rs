@@ -1,10 +1,11 @@
 //! The ledger in C2SP tlog-tiles form, proofs, search and export.
 
 use crate::auth::Authenticated;
+use crate::body::{Asked, Named};
 use crate::handlers::page_size;
 use crate::{ApiState, Problem, admin, view};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use mandate_engine::Target;
@@ -26,7 +27,7 @@ pub(crate) async fn checkpoint(State(state): State<ApiState>, who: Authenticated
 pub(crate) async fn tile(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(path): Path<String>,
+    Named(path): Named<String>,
 ) -> Result<Response, Problem> {
     may_read(&state, &who).await?;
     let bytes = state.engine.tile(&who.context, &format!("tile/{path}")).await?;
@@ -36,7 +37,7 @@ pub(crate) async fn tile(
 pub(crate) async fn proof(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(index): Path<u64>,
+    Named(index): Named<u64>,
 ) -> Result<Json<Value>, Problem> {
     may_read(&state, &who).await?;
     let found = state.engine.prove(&who.context, index).await?;
@@ -57,6 +58,7 @@ pub(crate) async fn export(State(state): State<ApiState>, who: Authenticated) ->
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SearchQuery {
     actor: Option<String>,
     kind: Option<String>,
@@ -70,8 +72,8 @@ const LOOK_AT: u64 = 5_000;
 
 pub(crate) async fn search(
     State(state): State<ApiState>,
-    Query(query): Query<SearchQuery>,
     who: Authenticated,
+    Asked(query): Asked<SearchQuery>,
 ) -> Result<Json<Value>, Problem> {
     may_read(&state, &who).await?;
     let size = who.context.store().head().await?.frontier.size();

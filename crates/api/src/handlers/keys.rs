@@ -1,9 +1,10 @@
 //! Rotating the tenant's signing keys.
 
 use crate::auth::Authenticated;
+use crate::body::Named;
 use crate::{ApiState, Problem};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use mandate_engine::{KeyRole, Target};
 use mandate_kernel::Action;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 pub(crate) async fn rotate(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(role): Path<String>,
+    Named(role): Named<String>,
 ) -> Result<Json<Value>, Problem> {
     let role = KeyRole::ALL
         .iter()

@@ -1,9 +1,10 @@
 //! Liveness, readiness, who am I, and the public keys.
 
 use crate::auth::Authenticated;
+use crate::body::Named;
 use crate::{ApiState, Problem};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use mandate_identity::Jwks;
 use mandate_kernel::Tenant;
@@ -21,7 +22,7 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, 
     Ok(Json(json!({"status": "ok"})))
 }
 
-pub(crate) async fn jwks(State(state): State<ApiState>, Path(tenant): Path<String>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn jwks(State(state): State<ApiState>, Named(tenant): Named<String>) -> Result<Json<Value>, Problem> {
     let tenant = Tenant::new(tenant).map_err(|_| Problem::absent("tenant"))?;
     let context = state.engine.tenant(&tenant).ok_or_else(|| Problem::absent("tenant"))?;
     Ok(Json(Jwks::new(context.token_keys()).to_json()))

@@ -1,10 +1,11 @@
 //! Configuration resources, as far as the caller may see them.
 
 use crate::auth::Authenticated;
+use crate::body::{Asked, Named};
 use crate::handlers::{page_size, resource_name};
 use crate::{ApiState, Problem, view};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use mandate_directory::Kind;
 use mandate_engine::{Denied, Target};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     limit: Option<usize>,
     after: Option<String>,
@@ -20,9 +22,9 @@ pub(crate) struct ListQuery {
 
 pub(crate) async fn list(
     State(state): State<ApiState>,
-    Query(query): Query<ListQuery>,
     who: Authenticated,
-    Path(kind): Path<String>,
+    Named(kind): Named<String>,
+    Asked(query): Asked<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
     let kind: Kind = kind.parse().map_err(|e| Problem::absent(&format!("{e}")))?;
     let limit = page_size(query.limit);
@@ -48,7 +50,7 @@ pub(crate) async fn list(
 pub(crate) async fn one(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path((kind, project, name)): Path<(String, String, String)>,
+    Named((kind, project, name)): Named<(String, String, String)>,
 ) -> Result<(HeaderMap, Json<Value>), Problem> {
     let kind: Kind = kind.parse().map_err(|e| Problem::absent(&format!("{e}")))?;
     let name = resource_name(&project, &name)?;

@@ -1,11 +1,11 @@
 //! Runs: start, look, stop, resolve, and the evidence of one.
 
 use crate::auth::Authenticated;
-use crate::body::Body;
+use crate::body::{Asked, Body, Named};
 use crate::handlers::page_size;
 use crate::{ApiState, Problem, admin, view};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mandate_engine::{Denied, StartRequest, Target};
@@ -31,6 +31,7 @@ pub(crate) struct StartBody {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Wait {
     wait: Option<u64>,
 }
@@ -43,8 +44,8 @@ impl Wait {
 
 pub(crate) async fn start(
     State(state): State<ApiState>,
-    Query(wait): Query<Wait>,
     who: Authenticated,
+    Asked(wait): Asked<Wait>,
     headers: HeaderMap,
     Body(body): Body<StartBody>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
@@ -89,7 +90,14 @@ async fn allowed(
 ) -> Result<(RunRecord, Permit<Access>), Problem> {
     let absent = || Problem::absent(&format!("run {}", run.chars().take(80).collect::<String>()));
     let id: RunId = run.parse().map_err(|_| absent())?;
-    let record = who.context.store().run(&id).await?.ok_or_else(absent)?;
+    let Some(record) = who.context.store().run(&id).await? else {
+        let judged = state.engine.authorize(&who.context, &who.caller, action, &Target::AbsentRun(&id)).await;
+        return Err(match judged {
+            Ok(_) => absent(),
+            Err(Denied::Refused(refusal)) => absent().decision(refusal.decision),
+            Err(failed) => failed.into(),
+        });
+    };
     match state.engine.authorize(&who.context, &who.caller, action, &Target::Run(&record)).await {
         Ok(permit) => Ok((record, permit)),
         Err(Denied::Refused(refusal)) => {
@@ -102,9 +110,9 @@ async fn allowed(
 
 pub(crate) async fn one(
     State(state): State<ApiState>,
-    Query(wait): Query<Wait>,
     who: Authenticated,
-    Path(run): Path<String>,
+    Named(run): Named<String>,
+    Asked(wait): Asked<Wait>,
 ) -> Result<Json<Value>, Problem> {
     let (mut record, _) = allowed(&state, &who, &run, Action::RunView).await?;
     if let Some(patience) = wait.patience() {
@@ -114,6 +122,7 @@ pub(crate) async fn one(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     limit: Option<usize>,
     before: Option<String>,
@@ -122,8 +131,8 @@ pub(crate) struct ListQuery {
 
 pub(crate) async fn list(
     State(state): State<ApiState>,
-    Query(query): Query<ListQuery>,
     who: Authenticated,
+    Asked(query): Asked<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
     let bad = |what: &str| Problem::invalid("invalid-query", format!("`{what}` is not what this list gave"));
     let mut before = query.before.as_deref().map(str::parse::<RunId>).transpose().map_err(|_| bad("before"))?;
@@ -150,7 +159,7 @@ pub(crate) async fn list(
 pub(crate) async fn entries(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(run): Path<String>,
+    Named(run): Named<String>,
 ) -> Result<Json<Value>, Problem> {
     let (record, _) = allowed(&state, &who, &run, Action::RunView).await?;
     let entries = who.context.store().run_entries(&record.run).await?;
@@ -160,7 +169,7 @@ pub(crate) async fn entries(
 pub(crate) async fn kill(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(run): Path<String>,
+    Named(run): Named<String>,
 ) -> Result<Json<Value>, Problem> {
     let (record, permit) = allowed(&state, &who, &run, Action::RunKill).await?;
     let (killed, record) = state.engine.kill(&who.context, &permit, &record).await?;
@@ -186,7 +195,7 @@ pub(crate) struct ResolveBody {
 pub(crate) async fn resolve(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(run): Path<String>,
+    Named(run): Named<String>,
     Body(body): Body<ResolveBody>,
 ) -> Result<Json<Value>, Problem> {
     let (record, permit) = allowed(&state, &who, &run, Action::RunResolve).await?;
@@ -198,7 +207,7 @@ pub(crate) async fn resolve(
 pub(crate) async fn passport(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(run): Path<String>,
+    Named(run): Named<String>,
 ) -> Result<Response, Problem> {
     let (record, permit) = allowed(&state, &who, &run, Action::PassportExport).await?;
     if !record.status.state.is_terminal() {
@@ -213,7 +222,7 @@ pub(crate) async fn passport(
 pub(crate) async fn artifact(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path(run): Path<String>,
+    Named(run): Named<String>,
 ) -> Result<Response, Problem> {
     let (record, _) = allowed(&state, &who, &run, Action::ArtifactRead).await?;
     Ok(file(state.engine.artifact(&who.context, &record).await?))

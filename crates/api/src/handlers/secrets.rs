@@ -1,11 +1,11 @@
 //! The inventory of secrets, and the way in for a new one. There is no way out.
 
 use crate::auth::Authenticated;
-use crate::body::Body;
+use crate::body::{Body, Named};
 use crate::handlers::resource_name;
 use crate::{ApiState, Problem, admin, view};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use mandate_directory::CredentialSpec;
 use mandate_engine::Target;
 use mandate_kernel::{Action, ResourceName, Secret};
@@ -44,7 +44,7 @@ pub(crate) async fn list(State(state): State<ApiState>, who: Authenticated) -> R
 pub(crate) async fn put(
     State(state): State<ApiState>,
     who: Authenticated,
-    Path((project, name)): Path<(String, String)>,
+    Named((project, name)): Named<(String, String)>,
     Body(body): Body<PutBody>,
 ) -> Result<Json<Value>, Problem> {
     let name = resource_name(&project, &name)?;

@@ -90,13 +90,12 @@ impl CliError {
     fn advice(&self) -> Option<String> {
         match self {
             Self::Usage { help, .. } => help.clone(),
-            Self::Findings { .. } => Some("nothing was applied".to_owned()),
             Self::Problem(problem) => problem.advice(),
             Self::Unreachable { help, .. } => Some(help.clone()),
             Self::Unverified { .. } => {
                 Some("rely on nothing in it; get it again from its source, and make sure that the anchor is that of its operator".to_owned())
             }
-            Self::Failed { .. } => None,
+            Self::Findings { .. } | Self::Failed { .. } => None,
         }
     }
 }

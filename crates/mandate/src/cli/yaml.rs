@@ -122,7 +122,7 @@ mod tests {
     fn reads_like_what_people_write() {
         let value = json!({
             "apiVersion": "mandate.dev/v1", "kind": "Worker", "metadata": {"name": "finance/q"},
-            "spec": {"do": [{"a": {"set": {"x": "${ .y }"}}}, 3, []], "text": "one\ntwo\n", "version": "1.0", "none": null},
+            "spec": {"do": [{"a": {"set": {"x": "${ .y }"}}}, 3, []], "none": null, "text": "one\ntwo\n", "version": "1.0"},
         });
         let expected = "apiVersion: mandate.dev/v1\nkind: Worker\nmetadata:\n  name: finance/q\nspec:\n  do:\n    - a:\n        set:\n          x: \"${ .y }\"\n    - 3\n    - []\n  none: null\n  text: |\n    one\n    two\n  version: \"1.0\"\n";
         assert_eq!(emit(&value), expected);

@@ -3,7 +3,7 @@
 use mandate_gate::{Access, Permit, Step};
 
 fn by_default() -> Permit<Step> {
-    Permit::default()
+    <Permit<Step> as Default>::default()
 }
 
 fn taken(slot: &mut Permit<Step>) -> Permit<Step> {

@@ -7,8 +7,8 @@ fn renamed(decision: DecisionId, real: Permit<Step>) -> Permit<Step> {
     Permit { decision, ..real }
 }
 
-fn from_parts<T>(decision: DecisionId, granted: T) -> Permit<Access> {
-    Permit::<Access> { decision, granted: todo!() }
+fn from_parts(decision: DecisionId) -> Permit<Access> {
+    Permit::<Access> { decision, granted: () }
 }
 
 fn main() {}

@@ -3,7 +3,7 @@
 use mandate_gate::{Permit, Step};
 
 fn open(permit: Permit<Step>) {
-    let Permit { decision, granted } = permit;
+    let Permit { decision: _, granted: _ } = permit;
 }
 
 fn main() {}

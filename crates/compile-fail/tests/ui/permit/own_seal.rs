@@ -2,6 +2,6 @@
 
 enum Mine {}
 
-impl mandate_gate::permit::sealed::Sealed for Mine {}
+impl mandate_gate::permit::sealed::KindOfPermit for Mine {}
 
 fn main() {}

@@ -3,7 +3,7 @@
 use mandate_gate::{InFlight, Live};
 
 fn enter(live: &Live, info: InFlight) {
-    let guard = live.register(info);
+    let _guard = live.register(info);
 }
 
 fn main() {}

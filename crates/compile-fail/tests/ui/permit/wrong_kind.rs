@@ -3,14 +3,14 @@
 use mandate_gate::{Access, Permit, Step};
 use mandate_kernel::Timestamp;
 
-fn needs_step(permit: &Permit<Step>) {}
-fn needs_access(permit: &Permit<Access>) {}
+fn needs_step(_: &Permit<Step>) {}
+fn needs_access(_: &Permit<Access>) {}
 
 fn confused(access: Permit<Access>, step: Permit<Step>, now: Timestamp) {
     needs_step(&access);
     needs_access(&step);
-    let caller = step.caller();
-    let spent = access.spend(now);
+    let _caller = step.caller();
+    let _spent = access.spend(now);
 }
 
 fn main() {}

@@ -29,9 +29,10 @@ pub(in crate::cli) async fn audit(session: &Session<'_>, command: AuditCommand) 
             let out = session.out();
             out.value(&found, |found| {
                 let row = |entry: &Value| {
-                    vec![cell(entry, "index"), explain::headline(entry), cell(entry, "actor"), cell(entry, "run")]
+                    let what = explain::what(entry);
+                    vec![cell(entry, "index"), cell(entry, "time"), what, cell(entry, "actor"), cell(entry, "run")]
                 };
-                table(&["index", "what", "actor", "run"], items(found).iter().map(row), "no entries like that")
+                table(&["index", "time", "what", "actor", "run"], items(found).iter().map(row), "no entries like that")
             })?;
             more(&out, &found, "--before");
             Ok(Exit::Done)

@@ -5,6 +5,7 @@ use crate::cli::client::{Call, Client};
 use crate::cli::output::{cell, items, shown};
 use crate::cli::{CliError, Exit, Session, manifests, yaml};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Beyond this many comparisons the texts are shown one after the other.
 const MAX_WORK: usize = 4_000_000;
@@ -18,11 +19,11 @@ pub(in crate::cli) async fn diff(session: &Session<'_>, args: ApplyArgs) -> Resu
     for wanted in &loaded {
         let (kind, name) = (wanted.kind.as_str(), &wanted.name);
         let now = current(client, &format!("/v1/resources/{kind}/{name}")).await?;
-        let spec = wanted.manifest.get("spec").unwrap_or(&Value::Null);
+        let spec = &wanted.stored;
         let (change, lines) = match now.as_ref().and_then(|now| now.get("spec")) {
-            None => ("new", compare("", &yaml::emit(spec))),
+            None => ("new", compare("", &yaml::emit(&sorted(spec)))),
             Some(now) if now == spec => ("unchanged", String::new()),
-            Some(now) => ("changed", compare(&yaml::emit(now), &yaml::emit(spec))),
+            Some(now) => ("changed", compare(&yaml::emit(&sorted(now)), &yaml::emit(&sorted(spec)))),
         };
         found.push(json!({"kind": kind, "name": name, "change": change, "diff": lines}));
     }
@@ -42,6 +43,18 @@ async fn current(client: &Client, path: &str) -> Result<Option<Value>, CliError>
         Ok(found) => Ok(Some(found)),
         Err(CliError::Problem(problem)) if problem.status == 404 => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The value with its keys in order, so that a difference in their order is none.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Object(map) => {
+            let ordered: BTreeMap<&String, Value> = map.iter().map(|(key, inner)| (key, sorted(inner))).collect();
+            Value::Object(ordered.into_iter().map(|(key, inner)| (key.clone(), inner)).collect())
+        }
+        scalar => scalar.clone(),
     }
 }
 

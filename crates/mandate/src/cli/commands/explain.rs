@@ -30,6 +30,13 @@ pub(super) fn headline(entry: &Value) -> String {
     crate::cli::output::shown(&line)
 }
 
+/// What happened, and to which function or resource.
+pub(super) fn what(entry: &Value) -> String {
+    let details = details(entry);
+    let named = ["function", "resource", "name"].iter().find_map(|key| text(details, key));
+    named.map_or_else(|| sentence(entry), |named| format!("{}  {named}", sentence(entry)))
+}
+
 /// What happened, in words.
 fn sentence(entry: &Value) -> String {
     let (kind, details) = (cell(entry, "kind"), details(entry));

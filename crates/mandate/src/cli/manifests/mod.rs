@@ -7,7 +7,7 @@ mod walk;
 use super::CliError;
 use super::error::Finding;
 use super::files;
-use mandate_directory::{DirectoryError, Kind, Manifest};
+use mandate_directory::{DirectoryError, Kind, Manifest, Spec};
 use mandate_flow::yaml::{self, Place, Spanned};
 use mandate_flow::{Diagnostic, Program};
 use mandate_kernel::{Limits, Project, ResourceName};
@@ -34,6 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) name: ResourceName,
     /// The manifest, whole.
     pub(crate) manifest: Value,
+    /// Its spec in the form in which it is stored: defaults written out, sets in order.
+    pub(crate) stored: Value,
     source: Source,
     /// The file that `spec.document` names.
     document: Option<Source>,
@@ -97,8 +99,8 @@ pub(crate) fn load(paths: &[PathBuf], project: Option<&Project>) -> Result<Vec<L
     let Loader { mut loaded, findings, .. } = loader;
     if !findings.is_empty() {
         let headline = match findings.len() {
-            1 => "a file can't be applied".to_owned(),
-            many => format!("{many} places in these files can't be applied"),
+            1 => "a file can't be applied; nothing was sent".to_owned(),
+            many => format!("{many} places in these files can't be applied; nothing was sent"),
         };
         return Err(CliError::Findings { headline, findings });
     }
@@ -152,12 +154,13 @@ impl Loader {
             self.findings.extend(refused);
             return Ok(());
         }
+        // Also one that is refused says whose the policies beside it are.
+        let name =
+            value.pointer("/metadata/name").and_then(Value::as_str).and_then(|name| name.parse::<ResourceName>().ok());
+        let folder = file.path.parent().unwrap_or(Path::new("")).to_owned();
+        self.projects.entry(folder).or_default().extend(name.map(|name| name.project()));
         match read(source, value, &file.path) {
-            Ok(loaded) => {
-                let folder = file.path.parent().unwrap_or(Path::new("")).to_owned();
-                self.projects.entry(folder).or_default().insert(loaded.name.project());
-                self.loaded.push(loaded);
-            }
+            Ok(loaded) => self.loaded.push(loaded),
             Err(findings) => self.findings.extend(findings),
         }
         Ok(())
@@ -182,7 +185,7 @@ impl Loader {
             Ok(name) => {
                 let spec = json!({"file": base, "text": source.text});
                 let manifest = manifest_of(Kind::Policy, &name, &spec);
-                self.loaded.push(Loaded { kind: Kind::Policy, name, manifest, source, document: None });
+                self.loaded.push(Loaded { kind: Kind::Policy, name, manifest, stored: spec, source, document: None });
             }
             Err(error) => {
                 let help = "rename the file: its name without .cedar becomes the policy's";
@@ -199,6 +202,7 @@ impl Loader {
             let mut found = projects.iter();
             match (found.next(), found.next()) {
                 (Some(one), None) => return Ok(one.clone()),
+                (None, _) => {}
                 _ => return Err(format!("the manifests in {} are of several projects", folder.display())),
             }
         }
@@ -242,7 +246,7 @@ fn read(source: Source, mut value: Value, path: &Path) -> Result<Loaded, Vec<Fin
     if value.get("kind").and_then(Value::as_str) == Some("Worker") {
         match value.pointer("/spec/document") {
             Some(Value::String(file)) => {
-                let (read, text) = read_document(&source, path, file).map_err(|finding| vec![finding])?;
+                let (read, text) = read_document(&source, path, file).map_err(|finding| vec![*finding])?;
                 let parsed = compile(read, &text)?;
                 if let (Some(slot), Some(spanned)) = (value.pointer_mut("/spec/document"), &parsed.spanned) {
                     *slot = spanned.value().clone();
@@ -256,19 +260,32 @@ fn read(source: Source, mut value: Value, path: &Path) -> Result<Loaded, Vec<Fin
             }
         }
     }
-    let typed = Manifest::from_json(value.clone()).and_then(|manifest| manifest.typed().map(|_| manifest));
+    let typed = Manifest::from_json(value.clone()).and_then(|manifest| Ok((stored(&manifest.typed()?), manifest)));
     match typed {
-        Ok(Manifest { kind, metadata, .. }) => {
-            Ok(Loaded { kind, name: metadata.name, manifest: value, source, document })
+        Ok((stored, Manifest { kind, metadata, .. })) => {
+            Ok(Loaded { kind, name: metadata.name, manifest: value, stored, source, document })
         }
         Err(error) => Err(vec![explain(&source, &value, &error)]),
     }
 }
 
+fn stored(spec: &Spec) -> Value {
+    match spec {
+        Spec::Connection(spec) => json!(spec),
+        Spec::Credential(spec) => json!(spec),
+        Spec::Function(spec) => json!(spec),
+        Spec::Entitlement(spec) => json!(spec),
+        Spec::RoleBinding(spec) => json!(spec),
+        Spec::Policy(spec) => json!(spec),
+        Spec::Worker(spec) => json!(spec),
+    }
+}
+
 /// The document's file must lie in the manifest's folder or below it, links included.
-fn read_document(manifest: &Source, path: &Path, file: &str) -> Result<(PathBuf, String), Finding> {
-    let refuse =
-        |message: String, help: Option<&str>| manifest.finding("manifest.document", "/spec/document", &message, help);
+fn read_document(manifest: &Source, path: &Path, file: &str) -> Result<(PathBuf, String), Box<Finding>> {
+    let refuse = |message: String, help: Option<&str>| {
+        Box::new(manifest.finding("manifest.document", "/spec/document", &message, help))
+    };
     let outside = || {
         let message = format!("`{file}` is outside the manifest's folder");
         refuse(message, Some("put the document beside its manifest and name it by a relative path"))

@@ -3,7 +3,6 @@
 use super::*;
 use crate::cli::{Exit, Io};
 use std::fs;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 const WORKER: &str = "\
@@ -104,6 +103,9 @@ fn a_broken_worker_is_shown_at_its_line_and_column() {
     let broken = WORKER.replace("      set:", "      sett:");
     let text = refused(&[("manifest.yaml", MANIFEST), ("worker.yaml", &broken)]);
     assert!(text.contains("worker.yaml:7:") || text.contains("worker.yaml:8:"), "{text}");
+    let policy = ("policies/x.cedar", "forbid (principal, action, resource);");
+    let text = refused(&[("manifest.yaml", MANIFEST), ("worker.yaml", &broken), policy]);
+    assert!(!text.contains("--project"), "{text}");
     let text = refused(&[("manifest.yaml", MANIFEST), ("worker.yaml", "document:\n  dsl: [1\n")]);
     assert!(text.contains("worker.yaml:"), "{text}");
     let text = refused(&[

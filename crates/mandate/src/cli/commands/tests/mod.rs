@@ -1,5 +1,6 @@
 //! The commands as people call them: against a server that plays its part, and offline.
 
+mod configuration;
 mod offline;
 mod online;
 mod world;
@@ -145,7 +146,8 @@ impl Fake {
         let bearer = parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
         let fresh = format!("Bearer token-{}", self.granted.lock().unwrap());
         if bearer.is_some_and(|bearer| bearer != fresh) {
-            return (StatusCode::UNAUTHORIZED, json!({"title": "Sign in first", "status": 401}).to_string()).into_response();
+            return (StatusCode::UNAUTHORIZED, json!({"title": "Sign in first", "status": 401}).to_string())
+                .into_response();
         }
         let key = parts.headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
         let line = format!("{} {}", parts.method, parts.uri);

@@ -50,7 +50,10 @@ async fn passports_hold_or_not() {
     let done = case.passport("passport.json", "anchor.json").await;
     assert_eq!(done.exit, Exit::Done, "{}", done.err);
     let report = done.json();
-    assert_eq!((&report["verified"], &report["state"], &report["purpose"]), (&json!(true), &json!("completed"), &json!("board")));
+    assert_eq!(
+        (&report["verified"], &report["state"], &report["purpose"]),
+        (&json!(true), &json!("completed"), &json!("board"))
+    );
     assert_eq!(report["started_at"], "2026-09-21T14:13:20.000Z");
 
     let whole = fs::read(case.at("passport.json")).unwrap();
@@ -67,7 +70,9 @@ async fn passports_hold_or_not() {
         assert!(done.err.contains("verification failed"), "{}", done.err);
     }
     assert_eq!(case.passport("passport.json", "wrong.json").await.exit, Exit::Unverified);
-    for (file, trust) in [("nothing.json", "anchor.json"), ("passport.json", "nothing.json"), ("passport.json", "passport.json")] {
+    for (file, trust) in
+        [("nothing.json", "anchor.json"), ("passport.json", "nothing.json"), ("passport.json", "passport.json")]
+    {
         assert_eq!(case.passport(file, trust).await.exit, Exit::Usage, "{file} {trust}");
     }
 }
@@ -89,7 +94,8 @@ async fn artifacts_hold_and_belong_to_their_passport() {
     text.push(' ');
     fs::write(case.at("spaced.json"), text).unwrap();
     let spaced = case.at("spaced.json");
-    let done = case.call(&["artifact", "verify", spaced.to_str().unwrap(), "--passport", passport], "anchor.json").await;
+    let done =
+        case.call(&["artifact", "verify", spaced.to_str().unwrap(), "--passport", passport], "anchor.json").await;
     assert_eq!(done.exit, Exit::Unverified);
 }
 

@@ -3,8 +3,8 @@
 use mandate_journal::{Change, Integration, Log as _, Resources as _};
 use mandate_kernel::{Caller, Digest, Ed25519Signer, Labels, RunId, Secret, Signer as _, Tenant, Timestamp};
 use mandate_ledger::{
-    Algorithm, ArtifactBody, BuildInput, Checkpoint, Entry, Event, EventKind, Frontier, MemoryTree, PassportEntry, RunLink,
-    TenantAnchor, TrustAnchor, VerifierKey, artifact, assemble, export_files, inclusion_proof, note, passport,
+    Algorithm, ArtifactBody, BuildInput, Checkpoint, Entry, Event, EventKind, Frontier, MemoryTree, PassportEntry,
+    RunLink, TenantAnchor, TrustAnchor, VerifierKey, artifact, assemble, export_files, inclusion_proof, note, passport,
 };
 use mandate_store::{Store, StoreConfig};
 use serde_json::{Value, json};
@@ -103,7 +103,11 @@ impl World {
         let first = self.entries.len() - 3;
         let entries: Vec<PassportEntry> = (first as u64..size)
             .zip(&self.entries[first..])
-            .map(|(index, entry)| PassportEntry { index, entry: entry.clone(), proof: inclusion_proof(&self.tree, index, size).unwrap() })
+            .map(|(index, entry)| PassportEntry {
+                index,
+                entry: entry.clone(),
+                proof: inclusion_proof(&self.tree, index, size).unwrap(),
+            })
             .collect();
         let (tenant, run, checkpoint) = (demo(), run(), self.checkpoint());
         let input = BuildInput {

@@ -1,8 +1,14 @@
 //! The command line: every command, flag and default.
 
+mod evidence;
+
+pub(crate) use evidence::{
+    ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, TrustArg, VerifyArgs,
+};
+
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use mandate_directory::Kind;
-use mandate_kernel::{Environment, FunctionName, Project, ResourceName, RunId, Tenant};
+use mandate_kernel::{Environment, FunctionName, Project, ResourceName, RunId};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -242,7 +248,7 @@ pub(crate) enum RunsCommand {
         #[arg(long)]
         did_not_happen: bool,
         /// What the receiver answered.
-        #[arg(long, value_name = "JSON", requires = "happened")]
+        #[arg(long, value_name = "JSON", conflicts_with = "did_not_happen")]
         value: Option<String>,
     },
     /// Tell a run step by step: who, by what authority, to where, and why it was allowed.
@@ -250,113 +256,6 @@ pub(crate) enum RunsCommand {
         /// Which one.
         run: RunId,
     },
-}
-
-/// `mandate passport …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PassportCommand {
-    /// Write the passport of a run that has ended.
-    Export(ExportArgs),
-    /// Verify a passport, offline.
-    Verify(VerifyArgs),
-}
-
-/// `mandate artifact …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ArtifactCommand {
-    /// Write the artefact of a run.
-    Get(ExportArgs),
-    /// Verify an artefact, offline.
-    Verify {
-        #[command(flatten)]
-        verify: VerifyArgs,
-        /// The passport of the same run: it must name this very file.
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        passport: Option<PathBuf>,
-    },
-}
-
-/// A file of a run, to be written.
-#[derive(Debug, Args)]
-pub(crate) struct ExportArgs {
-    /// The run.
-    pub(crate) run: RunId,
-    /// Where to; `-` is stdout.
-    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
-}
-
-/// A file to be verified.
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    /// The file.
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) trust: TrustArg,
-}
-
-/// The pinned anchor.
-#[derive(Debug, Args)]
-pub(crate) struct TrustArg {
-    /// The trust anchor: a file you got from the operator beforehand, not with what is verified.
-    #[arg(long, value_name = "ANCHOR", value_hint = ValueHint::FilePath)]
-    pub(crate) trust: PathBuf,
-}
-
-/// `mandate audit …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Hash the whole ledger again and check who signed it.
-    Verify(AuditVerifyArgs),
-    /// Write the ledger as a folder of files in C2SP form.
-    Export {
-        /// The folder; made when absent, and must be empty.
-        #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-        dir: PathBuf,
-    },
-    /// Prove that an entry is in the ledger.
-    Proof {
-        /// Index of the entry.
-        index: u64,
-        /// Where to write the proof; stdout when absent.
-        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        file: Option<PathBuf>,
-    },
-    /// Search entries, newest first.
-    Search {
-        /// Only of this actor, such as `user:finance-lead`.
-        #[arg(long, value_name = "ACTOR")]
-        actor: Option<String>,
-        /// Only of this kind, such as `step-decided`.
-        #[arg(long, value_name = "KIND")]
-        kind: Option<String>,
-        /// Only of this run.
-        #[arg(long, value_name = "RUN")]
-        run: Option<RunId>,
-        /// How many at most.
-        #[arg(long, value_name = "N")]
-        limit: Option<u32>,
-        /// Only entries before this index: the `next` of the page before.
-        #[arg(long, value_name = "INDEX")]
-        before: Option<u64>,
-    },
-}
-
-/// `mandate audit verify`. Without `--data-dir` and `--dir` it verifies a running server, `--url`.
-#[derive(Debug, Args)]
-pub(crate) struct AuditVerifyArgs {
-    /// The data folder of a server, running or not.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "dir")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// An exported folder.
-    #[arg(long, value_name = "EXPORT", value_hint = ValueHint::DirPath)]
-    pub(crate) dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) trust: TrustArg,
-    /// Only this tenant's ledger; all that are there when absent.
-    #[arg(long, value_name = "TENANT")]
-    pub(crate) tenant: Option<Tenant>,
 }
 
 /// `mandate grants …`.

@@ -1,0 +1,155 @@
+//! Loading a run from its journal: the state of the machine is not stored, it is the journal replayed.
+
+use crate::draft::Draft;
+use crate::driver::{Driver, Wake};
+use crate::header::RunHeader;
+use crate::history::History;
+use crate::pinned::{Pinned, Versions};
+use crate::{Engine, EngineError, TenantContext};
+use mandate_flow::{Labelled, Machine, Start};
+use mandate_gate::StandingFacts;
+use mandate_identity::Work;
+use mandate_issuer::{Issuer, MintedEnvelope};
+use mandate_journal::{LeaseChange, NewRun, RunState, RunStatus, Stored};
+use mandate_kernel::{Labels, RunId, Timestamp};
+use mandate_ledger::EventKind;
+use mandate_vault::SubjectKey;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+impl Driver {
+    /// Loads a run from its journal and takes it over.
+    pub(crate) async fn load(
+        engine: &Engine,
+        context: Arc<TenantContext>,
+        run: &RunId,
+        wake: Wake,
+    ) -> Result<Self, EngineError> {
+        let store = Arc::clone(&context.store);
+        let epoch = store.take_over(run).await?;
+        let stored = store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
+        let header: RunHeader = serde_json::from_value(stored.new.header.clone())
+            .map_err(|e| EngineError::Inconsistent(format!("header of {run}: {e}")))?;
+        let history = History::of(store.journal(run).await?);
+        let worker = stored.new.worker.as_str();
+        let record = store
+            .resource_by_digest("Worker", worker, &stored.new.worker_version)
+            .await?
+            .ok_or_else(|| EngineError::Absent(format!("Worker {worker} in the version of {run}")))?;
+        let pinned = Pinned::load(&engine.ports, store.as_ref(), &record, Versions::Pinned(&header.functions)).await?;
+        let subject = context.vault.subject(&stored.new.initiator.subject()).await?;
+        let (started_at, input, version) =
+            history.input.clone().ok_or_else(|| EngineError::Inconsistent(format!("{run} has no beginning")))?;
+        if version != Machine::VERSION {
+            return Err(EngineError::Inconsistent(format!(
+                "{run} was begun by machine version {version}, which is not here"
+            )));
+        }
+        let value = open(&context, &subject, &input).await?;
+        let root = mint_root(
+            &stored.new,
+            run,
+            &header,
+            input.labels.clone(),
+            started_at,
+            &context.issuer_at(&engine.ports, header.token_key).await?,
+        )?;
+        let start = Start { run: run.clone(), input: Labelled { value, labels: input.labels }, started_at };
+        let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
+        let draft = Draft::new(context.tenant.clone(), run.clone(), stored.journal_seq, epoch, stored.chain);
+        let mut driver = Self {
+            catalog: context.catalog().await?,
+            latest_envelope: history.envelope.unwrap_or(root.digest),
+            timers: store.timers(run).await?.into_iter().map(|t| t.name).collect(),
+            run: run.clone(),
+            new: stored.new,
+            header,
+            pinned,
+            machine,
+            intents: intents.into(),
+            history,
+            draft,
+            subject,
+            standing: StandingFacts::default(),
+            root,
+            begun: None,
+            context,
+        };
+        driver.refresh_standing().await?;
+        driver.end_open_leases(engine).await?;
+        driver.note_wake(engine, &stored.status, wake)?;
+        Ok(driver)
+    }
+
+    /// Records that the run goes on, and why. A run that has ended is only looked at for its leases.
+    fn note_wake(&mut self, engine: &Engine, status: &RunStatus, wake: Wake) -> Result<(), EngineError> {
+        if status.state.is_terminal() {
+            return Ok(());
+        }
+        let now = engine.ports.clock.now();
+        let kind = match (wake, status.state) {
+            (Wake::Recovery, _) => EventKind::RunRecovered,
+            (Wake::Person | Wake::Timer, RunState::Waiting) => EventKind::RunResumed,
+            // Between two attempts the run was never said to wait.
+            (Wake::Person | Wake::Timer, _) => return Ok(()),
+        };
+        let was = json!({"state": status.state, "waiting_for": status.waiting_for});
+        self.draft.entry(now, kind, "system:engine".to_owned(), json!({"was": was}))?;
+        if status.state == RunState::Waiting {
+            self.draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
+        }
+        Ok(())
+    }
+
+    /// Ends the leases a crash left open.
+    async fn end_open_leases(&mut self, engine: &Engine) -> Result<(), EngineError> {
+        for lease in self.context.store.open_leases(&self.run).await? {
+            let end = self.context.vault.end(&lease).await?;
+            let at = engine.ports.clock.now();
+            self.draft.lease(LeaseChange::End { lease: lease.lease.clone(), at });
+            if !self.history.ended {
+                let details = json!({"lease": lease.lease, "credential": lease.credential, "why": "recovery", "revoked_at_provider": end.revoked_at_provider, "residual_until": end.residual});
+                self.draft.entry(at, EventKind::LeaseEnded, "system:vault".to_owned(), details)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn open(context: &TenantContext, subject: &SubjectKey, stored: &Stored) -> Result<Value, EngineError> {
+    let payload = context
+        .store
+        .payload(&stored.commitment)
+        .await?
+        .ok_or_else(|| EngineError::Absent(format!("payload {}", stored.commitment)))?;
+    Ok(subject.open(&payload)?)
+}
+
+/// The run's own envelope. The same facts under the same key give the same envelope, so that recovery
+/// makes it again.
+pub(crate) fn mint_root(
+    new: &NewRun,
+    run: &RunId,
+    header: &RunHeader,
+    labels: Labels,
+    at: Timestamp,
+    issuer: &Issuer,
+) -> Result<MintedEnvelope, EngineError> {
+    Ok(issuer.start(mandate_issuer::Start {
+        run: run.clone(),
+        work: Work {
+            tenant: new.initiator.tenant.clone(),
+            initiator: new.initiator.clone(),
+            purpose: new.purpose.clone(),
+            class: new.class.clone(),
+            environment: new.environment.clone(),
+            worker: new.worker.clone(),
+            worker_version: new.worker_version,
+        },
+        authority: header.authority.clone(),
+        labels,
+        policy: header.policy,
+        decision: header.decision.clone(),
+        at,
+    })?)
+}

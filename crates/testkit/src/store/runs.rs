@@ -1,0 +1,83 @@
+//! Reading runs.
+
+use super::SimTenant;
+use async_trait::async_trait;
+use mandate_journal::{
+    EpochKey, JournalEvent, LeaseRecord, Page, RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError,
+    TimerRecord,
+};
+use mandate_kernel::{Digest, RunId};
+
+#[async_trait]
+impl Runs for SimTenant {
+    async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.read("run", |state| state.runs.get(run).map(|row| row.record.clone())).await
+    }
+
+    async fn journal(&self, run: &RunId) -> Result<Vec<JournalEvent>, StoreError> {
+        self.read("journal", |state| state.runs.get(run).map(|row| row.journal.clone()).unwrap_or_default()).await
+    }
+
+    async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError> {
+        self.read("runs", |state| {
+            let limit = query.limit.min(1_000);
+            let wanted = |record: &&RunRecord| {
+                query.before.as_ref().is_none_or(|before| record.run < *before)
+                    && query.worker.as_ref().is_none_or(|worker| record.new.worker == *worker)
+            };
+            let newest_first = state.runs.values().rev().map(|row| &row.record).filter(wanted);
+            let mut items: Vec<_> = newest_first.take(limit + 1).cloned().collect();
+            let more = items.len() > limit;
+            items.truncate(limit);
+            Page { items, more }
+        })
+        .await
+    }
+
+    async fn payload(&self, commitment: &Digest) -> Result<Option<SealedPayload>, StoreError> {
+        self.read("payload", |state| state.payloads.get(commitment).cloned()).await
+    }
+
+    async fn open_leases(&self, run: &RunId) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.read("open-leases", |state| state.runs.get(run).map(|row| row.open_leases()).unwrap_or_default()).await
+    }
+
+    async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError> {
+        self.read("timers", |state| state.runs.get(run).map(|row| row.timers()).unwrap_or_default()).await
+    }
+
+    async fn take_over(&self, run: &RunId) -> Result<u64, StoreError> {
+        self.write("take-over", |state| {
+            let row = state.runs.get_mut(run);
+            let row = row.ok_or_else(|| StoreError::Corrupt(format!("there is no run {run} to take over")))?;
+            row.record.epoch += 1;
+            Ok(row.record.epoch)
+        })
+        .await
+    }
+
+    async fn standing(&self, keys: &[EpochKey]) -> Result<Standing, StoreError> {
+        self.read("standing", |state| Standing {
+            revocations: state.revocations,
+            epochs: keys.iter().map(|key| state.epochs.get(key).copied().unwrap_or(0)).collect(),
+        })
+        .await
+    }
+
+    async fn run_entries(&self, run: &RunId) -> Result<Vec<(Option<u64>, Vec<u8>)>, StoreError> {
+        self.read("run-entries", |state| {
+            let integrated = state.log.entries.iter().enumerate().map(|(index, kept)| (Some(index as u64), kept));
+            let waiting = state.log.pending.values().map(|kept| (None, kept));
+            let mut found: Vec<_> = integrated
+                .chain(waiting)
+                .filter_map(|(index, kept)| {
+                    let (of, seq) = kept.link.as_ref()?;
+                    (of == run).then(|| (*seq, index, kept.bytes.clone()))
+                })
+                .collect();
+            found.sort();
+            found.into_iter().map(|(_, index, bytes)| (index, bytes)).collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,79 @@
+//! What is on the disk of one tenant.
+
+use mandate_journal::{
+    EpochKey, JournalEvent, LeaseRecord, ResourceRecord, RunRecord, SealedPayload, SecretRecord, TimerRecord,
+};
+use mandate_kernel::{Digest, LeaseId, RunId, Timestamp};
+use mandate_ledger::Frontier;
+use std::collections::BTreeMap;
+
+/// One tenant's data. A write works on a copy that replaces it whole.
+#[derive(Clone, Default)]
+pub(crate) struct State {
+    pub(crate) revocations: u64,
+    pub(crate) generation: u64,
+    pub(crate) epochs: BTreeMap<EpochKey, u64>,
+    pub(crate) runs: BTreeMap<RunId, Row>,
+    /// Every version of a resource, oldest first; `None` is a deletion.
+    pub(crate) resources: BTreeMap<(String, String), Vec<Option<ResourceRecord>>>,
+    pub(crate) secrets: BTreeMap<(String, String, u32), SecretRecord>,
+    pub(crate) payloads: BTreeMap<Digest, SealedPayload>,
+    pub(crate) log: Log,
+}
+
+/// One run.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) record: RunRecord,
+    pub(crate) journal: Vec<JournalEvent>,
+    pub(crate) admissions: BTreeMap<(u32, u32), Digest>,
+    pub(crate) leases: BTreeMap<LeaseId, (LeaseRecord, bool)>,
+    pub(crate) timers: BTreeMap<String, Timestamp>,
+}
+
+impl Row {
+    pub(crate) fn open_leases(&self) -> Vec<LeaseRecord> {
+        self.leases.values().filter(|(_, ended)| !ended).map(|(lease, _)| lease.clone()).collect()
+    }
+
+    pub(crate) fn timers(&self) -> Vec<TimerRecord> {
+        let mut timers: Vec<_> =
+            self.timers.iter().map(|(name, due)| TimerRecord { name: name.clone(), due: *due }).collect();
+        timers.sort_by(|a, b| (a.due, &a.name).cmp(&(b.due, &b.name)));
+        timers
+    }
+}
+
+/// A ledger entry with its place in a run.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) link: Option<(RunId, u32)>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The ledger.
+#[derive(Clone, Default)]
+pub(crate) struct Log {
+    pub(crate) last_key: u64,
+    pub(crate) pending: BTreeMap<u64, Kept>,
+    pub(crate) entries: Vec<Kept>,
+    pub(crate) nodes: BTreeMap<(u8, u64), Digest>,
+    pub(crate) frontier: Option<Frontier>,
+    pub(crate) signed: Option<String>,
+    pub(crate) signed_size: u64,
+    pub(crate) cosigned: Option<String>,
+    pub(crate) cosigned_size: u64,
+}
+
+impl Log {
+    pub(crate) fn append(&mut self, entries: Vec<Kept>) {
+        for entry in entries {
+            self.last_key += 1;
+            self.pending.insert(self.last_key, entry);
+        }
+    }
+
+    pub(crate) fn frontier(&self) -> Frontier {
+        self.frontier.clone().unwrap_or_else(Frontier::new)
+    }
+}

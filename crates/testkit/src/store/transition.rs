@@ -1,0 +1,201 @@
+//! Committing a transition.
+
+use super::SimTenant;
+use super::state::{Kept, Row, State};
+use async_trait::async_trait;
+use mandate_journal::{
+    ChainHead, Commit, CommitError, JOURNAL_VERSION, LeaseChange, LeaseState, RunRecord, RunStatus, TimerChange,
+    Transition,
+};
+use mandate_kernel::{RunId, StepKey, Tenant};
+use mandate_ledger::{Entry, RunLink};
+use std::collections::BTreeMap;
+
+fn invalid<T>(why: impl Into<String>) -> Result<T, CommitError> {
+    Err(CommitError::Invalid(why.into()))
+}
+
+#[async_trait]
+impl Commit for SimTenant {
+    async fn commit(&self, transition: Transition) -> Result<(), CommitError> {
+        self.check_tenant(&transition.tenant)?;
+        let leaves = transition.entries.iter().map(Entry::leaf_hash).collect();
+        let (entries, before) = check(&self.tenant, &transition)?;
+        let name = if transition.admission.is_some() { "commit-admission" } else { "commit" };
+        self.write(name, |state| write(state, &self.tenant, &transition, entries, before)).await?;
+        self.store.shared.acknowledge(leaves);
+        self.store.shared.committed();
+        Ok(())
+    }
+}
+
+/// Everything that can be found out without the disk.
+fn check(tenant: &Tenant, t: &Transition) -> Result<(Vec<Kept>, ChainHead), CommitError> {
+    let mut seq = t.fence.journal_seq;
+    for event in &t.events {
+        seq = seq.saturating_add(1);
+        if event.seq != seq || event.v != JOURNAL_VERSION {
+            return invalid(format!("journal event {} where {seq} is next", event.seq));
+        }
+    }
+    let (entries, before) = chained(tenant, &t.run, &t.entries, t.chain)?;
+    if let Some(admission) = &t.admission {
+        of_run(&t.run, &admission.step)?;
+    }
+    for lease in &t.leases {
+        if let LeaseChange::Intend(lease) = lease {
+            of_run(&t.run, &lease.step)?;
+            if lease.state != LeaseState::Intended {
+                return invalid("a lease begins ended");
+            }
+        }
+    }
+    if let Some(new) = &t.create
+        && (t.fence.journal_seq != 0
+            || before != (ChainHead { next: 0, last: None })
+            || new.initiator.tenant != *tenant
+            || t.status.is_none())
+    {
+        return invalid("a run can't begin like this");
+    }
+    Ok((entries, before))
+}
+
+fn of_run(run: &RunId, step: &StepKey) -> Result<(), CommitError> {
+    if step.run == *run { Ok(()) } else { invalid(format!("attempt {step} is not of {run}")) }
+}
+
+/// Reads where entries belong.
+pub(super) fn place(tenant: &Tenant, entry: &Entry) -> Result<Option<RunLink>, CommitError> {
+    let (_, event) = Entry::decode(entry.bytes()).map_err(|e| CommitError::Invalid(e.to_string()))?;
+    if event.tenant == *tenant { Ok(event.run) } else { invalid("a ledger entry of another tenant") }
+}
+
+fn chained(
+    tenant: &Tenant,
+    run: &RunId,
+    entries: &[Entry],
+    after: ChainHead,
+) -> Result<(Vec<Kept>, ChainHead), CommitError> {
+    let mut kept = Vec::new();
+    let mut ends: Option<(ChainHead, ChainHead)> = None;
+    for entry in entries {
+        let Some(RunLink { run: of, seq, prev }) = place(tenant, entry)? else {
+            kept.push(Kept { link: None, bytes: entry.bytes().to_vec() });
+            continue;
+        };
+        let here = ChainHead { next: seq, last: prev };
+        if of != *run || ends.is_some_and(|(_, head)| head != here) {
+            return invalid(format!("ledger entry {seq} of {of} does not follow"));
+        }
+        let first = ends.map_or(here, |(first, _)| first);
+        ends = Some((first, ChainHead { next: seq + 1, last: Some(entry.leaf_hash()) }));
+        kept.push(Kept { link: Some((of, seq)), bytes: entry.bytes().to_vec() });
+    }
+    let (before, end) = ends.unwrap_or((after, after));
+    if end == after { Ok((kept, before)) } else { invalid("the chain head is not where the entries end") }
+}
+
+fn write(
+    state: &mut State,
+    tenant: &Tenant,
+    t: &Transition,
+    entries: Vec<Kept>,
+    before: ChainHead,
+) -> Result<(), CommitError> {
+    let fenced = CommitError::Fenced { run: t.run.clone() };
+    let revoked = match t.fence.revocations {
+        Some(seen) if seen != state.revocations => {
+            Err(CommitError::Revoked { tenant: tenant.clone(), now: state.revocations })
+        }
+        _ => Ok(()),
+    };
+    if let (Some(new), Some(status)) = (&t.create, &t.status) {
+        revoked?;
+        let same = |row: &&Row| {
+            new.start_key.is_some()
+                && row.record.new.start_key == new.start_key
+                && row.record.new.initiator == new.initiator
+        };
+        if let Some(row) = state.runs.values().find(same) {
+            return Err(CommitError::DuplicateStart { run: row.record.run.clone() });
+        }
+        if state.runs.contains_key(&t.run) {
+            return Err(fenced);
+        }
+        state.runs.insert(t.run.clone(), fresh(t, new, status));
+    } else {
+        let row = state.runs.get(&t.run).ok_or_else(|| fenced.clone())?;
+        if row.record.journal_seq != t.fence.journal_seq || row.record.epoch != t.fence.epoch {
+            return Err(fenced);
+        }
+        revoked?;
+        if row.record.chain != before {
+            return invalid(format!("the entries do not continue the chain of {}", t.run));
+        }
+    }
+    for payload in &t.payloads {
+        state.payloads.entry(payload.commitment).or_insert_with(|| payload.clone());
+    }
+    state.log.append(entries);
+    let row = state.runs.get_mut(&t.run).ok_or(fenced)?;
+    row.record.journal_seq += t.events.len() as u64;
+    row.record.chain = t.chain;
+    row.journal.extend(t.events.iter().cloned());
+    if let Some(status) = &t.status {
+        row.record.status = status.clone();
+    }
+    admit(row, t)?;
+    lease(row, t)?;
+    for timer in &t.timers {
+        match timer {
+            TimerChange::Set(timer) => drop(row.timers.insert(timer.name.clone(), timer.due)),
+            TimerChange::Clear(name) => drop(row.timers.remove(name)),
+        }
+    }
+    Ok(())
+}
+
+fn fresh(t: &Transition, new: &mandate_journal::NewRun, status: &RunStatus) -> Row {
+    let record = RunRecord {
+        run: t.run.clone(),
+        new: new.clone(),
+        status: status.clone(),
+        journal_seq: 0,
+        epoch: t.fence.epoch,
+        chain: ChainHead { next: 0, last: None },
+    };
+    Row {
+        record,
+        journal: Vec::new(),
+        admissions: BTreeMap::new(),
+        leases: BTreeMap::new(),
+        timers: BTreeMap::new(),
+    }
+}
+
+fn admit(row: &mut Row, t: &Transition) -> Result<(), CommitError> {
+    let Some(admission) = &t.admission else { return Ok(()) };
+    let key = (admission.step.seq.0, admission.step.attempt.0);
+    match row.admissions.insert(key, admission.request) {
+        Some(_) => Err(CommitError::AlreadyAdmitted { step: admission.step.to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn lease(row: &mut Row, t: &Transition) -> Result<(), CommitError> {
+    for change in &t.leases {
+        match change {
+            LeaseChange::Intend(lease) => {
+                if row.leases.insert(lease.lease.clone(), (lease.clone(), false)).is_some() {
+                    return invalid(format!("lease {} was recorded before", lease.lease));
+                }
+            }
+            LeaseChange::End { lease, .. } => match row.leases.get_mut(lease) {
+                Some((_, ended)) => *ended = true,
+                None => return invalid(format!("lease {lease} was never recorded")),
+            },
+        }
+    }
+    Ok(())
+}
