@@ -1,5 +1,6 @@
 //! How things look over HTTP.
 
+use mandate_gate::InFlight;
 use mandate_journal::{ResourceRecord, RunRecord};
 use mandate_kernel::Timestamp;
 use mandate_ledger::Entry;
@@ -20,6 +21,19 @@ pub(crate) fn run(record: &RunRecord) -> Value {
         "started_at": record.new.started_at.to_string(),
         "since": record.status.since.to_string(),
         "problem": record.status.problem,
+    })
+}
+
+/// A permit that was alive when a stop came.
+pub(crate) fn in_flight(found: &InFlight) -> Value {
+    json!({
+        "step": found.step.seq,
+        "attempt": found.step.attempt,
+        "function": found.function,
+        "destination": found.destination,
+        "decision": found.decision,
+        "on_wire": found.on_wire,
+        "token_valid_until": found.token_valid_until.to_string(),
     })
 }
 

@@ -27,6 +27,7 @@ pub use lattice::{Authority, Call, Widening};
 pub use limit::{ArgumentLimits, Limit};
 pub use request::{CanonicalRequest, CanonicalUrl, RequestError};
 pub use scope::{Audience, FormError, Scope};
+pub use strict::unambiguous;
 
 /// Part of the vocabulary; told here too because hop tokens carry it.
 pub use mandate_kernel::IdentityModel;

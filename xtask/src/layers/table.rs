@@ -32,11 +32,12 @@ pub(super) const LAYERS: &[Layer] = &[
         heavy: &["tokio"],
         dev_heavy: &[],
     },
+    Layer { name: "mandate-verifier", uses: &["mandate-kernel", "mandate-identity"], heavy: &[], dev_heavy: &[] },
     Layer {
         name: "mandate-issuer",
         uses: &["mandate-kernel", "mandate-identity", "mandate-gate"],
         heavy: &["jsonwebtoken"],
-        dev_heavy: &[],
+        dev_heavy: &["tokio"],
     },
     Layer {
         name: "mandate-vault",
@@ -99,7 +100,6 @@ pub(super) const LAYERS: &[Layer] = &[
         heavy: &["axum", "tokio"],
         dev_heavy: &[],
     },
-    Layer { name: "mandate-verifier", uses: &["mandate-kernel", "mandate-identity"], heavy: &[], dev_heavy: &[] },
     Layer {
         name: "mandate-devkit",
         uses: &["mandate-kernel", "mandate-identity", "mandate-verifier"],

@@ -1,6 +1,6 @@
 //! Applying manifests: read all, judge all, check all, write all at once.
 
-use super::{Actor, add_entry, check, commit};
+use super::{Actor, add_entry, check, commit, not_the_owner};
 use crate::Problem;
 use axum::http::StatusCode;
 use mandate_directory::{CredentialSpec, GrantSpec, Kind, Manifest, Spec};
@@ -143,7 +143,7 @@ async fn judge(engine: &Engine, context: &TenantContext, by: Actor<'_>, planned:
     };
     for plan in planned {
         let (kind, name) = (plan.manifest.kind, &plan.manifest.metadata.name);
-        engine.authorize(context, caller, kind.edit(), &Target::Config { kind, name }).await?;
+        let permit = engine.authorize(context, caller, kind.edit(), &Target::Config { kind, name }).await?;
         let held = plan.held.as_ref().and_then(|held| serde_json::from_value::<CredentialSpec>(held.spec.clone()).ok());
         if let (Spec::Credential(new), Some(held), true) = (&plan.spec, held, kind == Kind::Credential)
             && held.owner != caller.principal.subject()
@@ -151,7 +151,7 @@ async fn judge(engine: &Engine, context: &TenantContext, by: Actor<'_>, planned:
         {
             let detail =
                 format!("{name} belongs to {}; only its owner changes its owner or its destinations", held.owner);
-            return Err(Problem::new(StatusCode::FORBIDDEN, "not-the-owner", "Only the owner may").detail(detail));
+            return Err(not_the_owner(engine, context, &permit, name, detail).await);
         }
     }
     Ok(())

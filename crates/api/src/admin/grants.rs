@@ -1,8 +1,7 @@
 //! Embedded grants: given and revoked by the credential's owner.
 
-use super::{add_entry, commit};
+use super::{add_entry, commit, not_the_owner};
 use crate::Problem;
-use axum::http::StatusCode;
 use mandate_directory::{CredentialSpec, GrantSpec, Kind, WorkerSpec, grant_name};
 use mandate_engine::{Denied, Engine, Target, TenantContext};
 use mandate_gate::{Access, Permit};
@@ -51,9 +50,7 @@ pub(super) async fn owned(
         return Ok((permit, spec));
     }
     let detail = format!("{name} belongs to {}; only its owner may", spec.owner);
-    Err(Problem::new(StatusCode::FORBIDDEN, "not-the-owner", "Only the owner may")
-        .detail(detail)
-        .decision(permit.decision().clone()))
+    Err(not_the_owner(engine, context, &permit, name, detail).await)
 }
 
 async fn find<T: DeserializeOwned>(

@@ -11,10 +11,11 @@ pub use grants::{GrantWanted, give_grant, revoke_grant, stale};
 pub use secrets::put_secret;
 
 use crate::Problem;
+use axum::http::StatusCode;
 use mandate_engine::{Engine, TenantContext};
 use mandate_gate::{Access, Permit};
 use mandate_journal::Change;
-use mandate_kernel::Caller;
+use mandate_kernel::{Caller, ResourceName};
 use mandate_ledger::{Event, EventKind};
 use serde_json::{Value, json};
 
@@ -56,6 +57,25 @@ pub async fn note(
     }
     add_entry(&mut change, kind, by, details)?;
     commit(context, change).await
+}
+
+/// Policy would have let them, but the credential is another's: recorded, then refused.
+async fn not_the_owner(
+    engine: &Engine,
+    context: &TenantContext,
+    permit: &Permit<Access>,
+    credential: &ResourceName,
+    detail: String,
+) -> Problem {
+    let why = json!({
+        "resource_kind": "Credential", "resource": credential, "reason": "not-the-owner", "summary": detail, "policies": [],
+    });
+    match note(engine, context, permit, EventKind::AccessDenied, why).await {
+        Ok(()) => Problem::new(StatusCode::FORBIDDEN, "not-the-owner", "Only the owner may")
+            .detail(detail)
+            .decision(permit.decision().clone()),
+        Err(unrecorded) => unrecorded,
+    }
 }
 
 fn add_entry(change: &mut Change, kind: EventKind, actor: String, details: Value) -> Result<(), Problem> {

@@ -176,7 +176,7 @@ pub(crate) async fn kill(
     let mut answer = view::run(&record);
     if let Value::Object(map) = &mut answer {
         map.insert("stopped_at".to_owned(), json!(killed.stopped_at.to_string()));
-        map.insert("in_flight".to_owned(), json!(killed.in_flight));
+        map.insert("in_flight".to_owned(), killed.in_flight.iter().map(view::in_flight).collect());
         map.insert("already_ended".to_owned(), json!(killed.already_ended));
     }
     Ok(Json(answer))

@@ -9,7 +9,7 @@ use axum::extract::State;
 use mandate_directory::CredentialSpec;
 use mandate_engine::Target;
 use mandate_kernel::{Action, ResourceName, Secret};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
 
 /// A secret on its way in: read straight into a wiped place.
@@ -21,7 +21,10 @@ pub(crate) struct PutBody {
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret<Vec<u8>>, D::Error> {
-    String::deserialize(deserializer).map(|text| Secret::new(text.into_bytes()))
+    // The reader's own words would repeat the value.
+    String::deserialize(deserializer)
+        .map(|text| Secret::new(text.into_bytes()))
+        .map_err(|_| D::Error::custom("`value` has to be a text"))
 }
 
 pub(crate) async fn list(State(state): State<ApiState>, who: Authenticated) -> Result<Json<Value>, Problem> {

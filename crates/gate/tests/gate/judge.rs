@@ -250,7 +250,7 @@ fn what_policy_sees_is_what_would_be_done() {
     };
     for condition in [
         r#"context.function == "warehouse.revenue""#,
-        r#"resource == Function::"finance/warehouse.revenue" || resource == Function::"warehouse/revenue""#,
+        r#"resource == Function::"finance/warehouse.revenue""#,
         r#"principal == Worker::"finance/quarterly-summary""#,
         r#"context.initiator == "user:finance-lead""#,
         r#"context.environment == "sandbox" && context.purpose == "close the quarter""#,
