@@ -113,16 +113,3 @@ pub fn endpoint_table() -> String {
     }
     table
 }
-
-/// Every action that some endpoint asks for.
-#[cfg(test)]
-pub(crate) fn actions_asked() -> std::collections::BTreeSet<Action> {
-    ENDPOINTS
-        .iter()
-        .filter_map(|endpoint| match endpoint.asks {
-            Asks::Action(actions) => Some(actions.iter().copied()),
-            _ => None,
-        })
-        .flatten()
-        .collect()
-}

@@ -91,7 +91,9 @@ impl Problem {
             TokenError::UnknownKey | TokenError::WrongIssuer => ("token-foreign", "Nobody here trusts its issuer"),
             TokenError::WrongAudience => ("token-wrong-audience", "The token is for somebody else"),
             TokenError::BadSignature => ("token-altered", "The token is not what its issuer signed"),
-            TokenError::Algorithm | TokenError::Extension => ("token-algorithm", "The token is not signed as it must be"),
+            TokenError::Algorithm | TokenError::Extension => {
+                ("token-algorithm", "The token is not signed as it must be")
+            }
             TokenError::WrongType => ("token-wrong-type", "The token is of another kind"),
             TokenError::TooLarge | TokenError::Malformed | TokenError::Subject | TokenError::Groups => {
                 ("token-malformed", "The token can't be understood")

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 /// How long fetched keys are used; a key that was withdrawn is gone after that.
 const KEYS_LAST: Duration = Duration::from_secs(300);
 
-/// How long to wait before an unknown key makes the keys be fetched again.
+/// How long to wait before another unknown key makes the keys be fetched again.
 const FETCH_PAUSE: Duration = Duration::from_secs(2);
 
 /// How far the platform's clock may differ.
@@ -53,6 +53,8 @@ pub(crate) struct HopGuard {
 struct Cached {
     verifier: Arc<HopVerifier>,
     fetched: Timestamp,
+    /// When an unknown key made them be fetched.
+    looked: Option<Timestamp>,
 }
 
 impl HopGuard {
@@ -97,15 +99,14 @@ impl HopGuard {
         arguments: Option<Value>,
     ) -> Result<VerifiedHop, Response> {
         let arguments = Arc::new(arguments);
-        let mut cached = self.keys(KEYS_LAST).await?;
+        let mut cached = self.keys().await?;
         loop {
             match self.check(&cached, incoming, endpoint, &arguments).await? {
                 Ok(verified) => return Ok(verified),
                 Err(HopRefusal::Token(HopError::Jws(JwsError::UnknownKey))) => {
-                    let newer = self.keys(FETCH_PAUSE).await?;
-                    if newer.fetched == cached.fetched {
+                    let Some(newer) = self.newer(&cached).await? else {
                         return Err(refusal(&HopError::Jws(JwsError::UnknownKey).into()));
-                    }
+                    };
                     cached = newer;
                 }
                 Err(refused) => return Err(refusal(&refused)),
@@ -135,13 +136,33 @@ impl HopGuard {
         tokio::task::spawn_blocking(work).await.map_err(|_| unavailable())
     }
 
-    /// The verifier with the platform's keys, fetched anew when those at hand are older than `age`.
-    async fn keys(&self, age: Duration) -> Result<Cached, Response> {
+    /// The verifier with the platform's keys, fetched anew when those at hand are old.
+    async fn keys(&self) -> Result<Cached, Response> {
         let mut slot = self.cached.lock().await;
         let now = self.clock.now();
-        if let Some(cached) = slot.as_ref().filter(|cached| now.since(cached.fetched) < age) {
+        if let Some(cached) = slot.as_ref().filter(|cached| now.since(cached.fetched) < KEYS_LAST) {
             return Ok(cached.clone());
         }
+        let looked = slot.as_ref().and_then(|cached| cached.looked);
+        Ok(slot.insert(self.fetched(now, looked).await?).clone())
+    }
+
+    /// The verifier with keys fetched after `than`, if it is time to look for a key that is unknown.
+    async fn newer(&self, than: &Cached) -> Result<Option<Cached>, Response> {
+        let mut slot = self.cached.lock().await;
+        let now = self.clock.now();
+        if let Some(cached) = slot.as_ref() {
+            if cached.fetched != than.fetched {
+                return Ok(Some(cached.clone()));
+            }
+            if cached.looked.is_some_and(|looked| now.since(looked) < FETCH_PAUSE) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(slot.insert(self.fetched(now, Some(now)).await?).clone()))
+    }
+
+    async fn fetched(&self, now: Timestamp, looked: Option<Timestamp>) -> Result<Cached, Response> {
         let keys = match self.fetch().await {
             Ok(keys) => keys,
             Err(cause) => {
@@ -150,7 +171,7 @@ impl HopGuard {
             }
         };
         let verifier = Arc::new(HopVerifier::new(VerifierConfig { keys, ..self.config.clone() }));
-        Ok(slot.insert(Cached { verifier, fetched: now }).clone())
+        Ok(Cached { verifier, fetched: now, looked })
     }
 
     async fn fetch(&self) -> Result<Jwks, String> {

@@ -184,8 +184,6 @@ fn resource_of(caller: &Caller, action: Action, target: &Target<'_>) -> Resource
             Resource::configured(ResourceKind::Worker, tenant, worker, class.clone())
         }
         Target::Run(record) => Resource::run(tenant, &record.run, record.new.worker.clone(), record.new.class.clone()),
-        Target::AbsentRun(run) => {
-            Resource { name: run.to_string(), ..Resource::of_tenant(ResourceKind::Run, tenant) }
-        }
+        Target::AbsentRun(run) => Resource { name: run.to_string(), ..Resource::of_tenant(ResourceKind::Run, tenant) },
     }
 }

@@ -37,7 +37,7 @@ impl Driver {
         wanted: &Wanted,
         attempt: Attempt,
     ) -> Result<Verdict, EngineError> {
-        let kept = self.draft.clone();
+        let kept = (self.draft.clone(), self.timers.clone());
         for _ in 0..MAX_REJUDGE {
             if self.is_stopped() {
                 self.cancel(engine, &[]).await?;
@@ -52,6 +52,12 @@ impl Driver {
             let arguments = self.seal(&wanted.arguments.value, &wanted.arguments.labels)?;
             let kept_facts = facts.clone();
             let judged = engine.gate.judge(decision, &self.catalog.policies, facts, prepared.clone(), now);
+            // An admission is fenced by its commit; a refusal ends the run, so it looks before.
+            if !matches!(judged, Judged::Allowed(_)) && self.is_outdated().await? {
+                (self.draft, self.timers) = kept.clone();
+                self.refresh().await?;
+                continue;
+            }
             let allowed = match judged {
                 Judged::Refused(refusal) => {
                     return self.refused(engine, &kept_facts, &prepared, &arguments, &refusal).await.map(Verdict::End);
@@ -64,12 +70,13 @@ impl Driver {
             match self.make_durable(engine, wanted, &arguments, allowed).await {
                 Ok(admitted) => return Ok(Verdict::Admitted(Box::new(admitted))),
                 Err(EngineError::Admit(AdmitError::Commit(CommitError::Revoked { .. }))) => {
-                    self.draft = kept.clone();
+                    (self.draft, self.timers) = kept.clone();
                     self.refresh().await?;
                 }
                 Err(EngineError::Admit(AdmitError::Stopped)) => {
                     // The decision is durable, but nothing was sent: no doubt.
                     self.was_committed(engine);
+                    self.end_open_leases(engine).await?;
                     self.refresh_standing().await?;
                 }
                 Err(other) => return Err(other),
@@ -77,6 +84,7 @@ impl Driver {
         }
         Err(EngineError::Timeout("a decision that stays valid until it is durable".to_owned()))
     }
+
     /// Records the decision with everything the attempt will be given, and has the gate admit it.
     async fn make_durable(
         &mut self,

@@ -1,6 +1,7 @@
 //! One tenant as the engine holds it: its store, vault, keys, issuer and configuration snapshot.
 
 use crate::keys::TenantKeys;
+use crate::pinned::CurrentWorkers;
 use crate::{Catalog, EngineError, Ports};
 use mandate_issuer::Issuer;
 use mandate_journal::TenantStore;
@@ -38,6 +39,7 @@ pub struct TenantContext {
     keys: RwLock<Arc<TenantKeys>>,
     issuer: RwLock<Arc<Issuer>>,
     catalog: RwLock<Option<Arc<Catalog>>>,
+    pub(crate) workers: CurrentWorkers,
     /// Wakes the sequencer: entries are waiting.
     pub(crate) entries_waiting: Notify,
     /// Wakes those who wait for a newer cosigned checkpoint.
@@ -59,6 +61,7 @@ impl TenantContext {
             keys: RwLock::new(Arc::new(keys)),
             issuer: RwLock::new(Arc::new(issuer)),
             catalog: RwLock::new(None),
+            workers: CurrentWorkers::default(),
             entries_waiting: Notify::new(),
             cosigned: Notify::new(),
         })

@@ -91,7 +91,11 @@ impl Draft {
 
     /// Whether there is anything to commit.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.entries.is_empty() && self.leases.is_empty() && self.status.is_none()
+        self.events.is_empty()
+            && self.entries.is_empty()
+            && self.leases.is_empty()
+            && self.timers.is_empty()
+            && self.status.is_none()
     }
 
     /// The transition, without admission.

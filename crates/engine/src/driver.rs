@@ -3,9 +3,9 @@
 use crate::draft::Draft;
 use crate::header::RunHeader;
 use crate::history::{History, TimerState};
-use crate::load::open;
+use crate::load::{open, standing};
 use crate::pinned::Pinned;
-use crate::{Catalog, Engine, EngineError, TenantContext, record};
+use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
 use mandate_flow::{Event, Intent, Labelled, Machine};
 use mandate_gate::{AdmitError, StandingFacts};
 use mandate_issuer::MintedEnvelope;
@@ -89,11 +89,16 @@ impl Driver {
 
     async fn go_on(&mut self, engine: &Arc<Engine>) -> Result<Ended, EngineError> {
         if self.history.ended {
+            for name in std::mem::take(&mut self.timers) {
+                self.draft.timer(TimerChange::Clear(name));
+            }
             self.commit(engine).await?;
             return Ok(Ended::Finished);
         }
         if self.is_stopped() {
-            return self.cancel(engine, &[]).await;
+            let (now, actor) = (engine.ports.clock.now(), self.actor());
+            let in_doubt = doubt::record(&self.history, &mut self.draft, now, &actor)?;
+            return self.cancel(engine, &in_doubt).await;
         }
         loop {
             let Some(intent) = self.intents.pop_front() else {
@@ -258,14 +263,13 @@ impl Driver {
 
     /// Reads the revocation facts again, in one moment.
     pub(crate) async fn refresh_standing(&mut self) -> Result<(), EngineError> {
-        let keys: Vec<_> = self.header.epochs.iter().map(|(key, _)| key.clone()).collect();
-        let standing = self.context.store.standing(&keys).await?;
-        let risen = self.header.epochs.iter().zip(&standing.epochs).filter(|((_, then), now)| *now > then);
-        self.standing = StandingFacts {
-            revocations: standing.revocations,
-            revoked: risen.map(|((key, _), _)| key.clone()).collect(),
-        };
+        self.standing = standing(self.context.store.as_ref(), &self.header).await?;
         Ok(())
+    }
+
+    /// Whether configuration or standing has changed since they were read.
+    pub(crate) async fn is_outdated(&self) -> Result<bool, EngineError> {
+        Ok(self.context.store.standing(&[]).await?.revocations != self.standing.revocations)
     }
 
     /// Configuration or standing has changed: read everything a decision depends on again.

@@ -2,12 +2,13 @@
 
 use crate::draft::Draft;
 use crate::driver::{Driver, Ended, Wake};
-use crate::{EngineError, Names, Ports, TenantContext, record};
+use crate::history::History;
+use crate::{EngineError, Names, Ports, TenantContext, doubt, record};
 use mandate_gate::{Gate, Live};
-use mandate_journal::{EventBody, Problem, RunRecord, RunState, RunStatus};
+use mandate_journal::{EventBody, Problem, RunRecord, RunState, RunStatus, TimerChange};
 use mandate_kernel::{Duration, RunId, Tenant};
 use mandate_ledger::EventKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, watch};
 
@@ -29,6 +30,8 @@ pub struct Engine {
     pub(crate) gate: Gate,
     tenants: RwLock<BTreeMap<Tenant, Arc<TenantContext>>>,
     active: Mutex<BTreeMap<RunId, watch::Sender<bool>>>,
+    /// Runs that are looked at again after a while, and not before, however often their timer is due.
+    resting: Mutex<BTreeSet<RunId>>,
     /// Wakes the scheduler: a timer was set that may be the next.
     pub(crate) timers_changed: Notify,
     pub(crate) closing: watch::Sender<bool>,
@@ -44,6 +47,7 @@ impl Engine {
             gate: Gate::new(Live::default()),
             tenants: RwLock::default(),
             active: Mutex::default(),
+            resting: Mutex::default(),
             timers_changed: Notify::new(),
             closing: watch::Sender::new(false),
         })
@@ -144,8 +148,8 @@ impl Engine {
         true
     }
 
-    /// A driver met something that no repetition mends: the run ends, and says so. The cause is in the
-    /// log; a step that was admitted and not recorded is named as in doubt by its missing outcome.
+    /// A driver met something that no repetition mends: the run ends, and says so. An action that was
+    /// admitted and not recorded is in doubt, and said to be.
     async fn give_up(&self, run: &RunId, cause: &EngineError) -> Result<(), EngineError> {
         for context in self.open_tenants() {
             let Some(record) = context.store.run(run).await? else { continue };
@@ -164,6 +168,11 @@ impl Engine {
                 decision: None,
             };
             let mut draft = Draft::new(context.tenant.clone(), run.clone(), record.journal_seq, epoch, record.chain);
+            let history = History::of(context.store.journal(run).await?);
+            doubt::record(&history, &mut draft, now, "system:engine")?;
+            for timer in context.store.timers(run).await? {
+                draft.timer(TimerChange::Clear(timer.name));
+            }
             draft.event(now, EventBody::Ended { output: None, artifact: None, problem: Some(problem.clone()) });
             let details = record::state(RunState::Faulted, None, Some(&problem));
             draft.entry(now, EventKind::RunFaulted, "system:engine".to_owned(), details)?;
@@ -176,21 +185,48 @@ impl Engine {
 
     /// A driver stopped because of its surroundings (a full disk, a locked database). The run is where
     /// its journal is; look again after a while.
-    fn retry_later(self: &Arc<Self>, run: RunId) {
+    pub(crate) fn retry_later(self: &Arc<Self>, run: RunId) {
+        if !self.rest(&run) {
+            return;
+        }
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            if *engine.closing.borrow() {
-                return;
-            }
-            for context in engine.open_tenants() {
-                if let Ok(Some(record)) = context.store.run(&run).await
-                    && record.status.state == RunState::Running
-                {
-                    engine.resume(&context, &run, Wake::Recovery);
+            loop {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                if *engine.closing.borrow() {
+                    return;
+                }
+                engine.resting.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+                match engine.take_up(&run).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::debug!(%run, %error, "it can't be looked at yet"),
+                }
+                if !engine.rest(&run) {
+                    return;
                 }
             }
         });
+    }
+
+    /// Lays a run to rest; `false` when somebody has done so, who will look at it again.
+    fn rest(&self, run: &RunId) -> bool {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone())
+    }
+
+    pub(crate) fn rests(&self, run: &RunId) -> bool {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).contains(run)
+    }
+
+    /// Takes a run up if it is in the middle of something.
+    async fn take_up(self: &Arc<Self>, run: &RunId) -> Result<(), EngineError> {
+        for context in self.open_tenants() {
+            if let Some(record) = context.store.run(run).await?
+                && record.status.state == RunState::Running
+            {
+                self.resume(&context, run, Wake::Recovery);
+            }
+        }
+        Ok(())
     }
 
     /// Takes a run up where its journal is.

@@ -45,6 +45,8 @@ pub(crate) enum TimerState {
 pub(crate) struct History {
     pub input: Option<(Timestamp, Stored, u32)>,
     pub steps: BTreeMap<StepSeq, StepState>,
+    /// The function that each admitted step calls.
+    pub functions: BTreeMap<StepSeq, String>,
     pub timers: BTreeMap<u32, TimerState>,
     /// The envelope of the latest admitted step.
     pub envelope: Option<Digest>,
@@ -64,8 +66,9 @@ impl History {
         let at = event.at;
         match event.body {
             EventBody::Started { input, machine } => self.input = Some((at, input, machine)),
-            EventBody::Admitted { step, attempt, effect, arguments, envelope, .. } => {
+            EventBody::Admitted { step, attempt, function, effect, arguments, envelope, .. } => {
                 self.envelope = Some(envelope);
+                self.functions.insert(step, function);
                 self.steps.insert(step, StepState::Open { attempt, effect, arguments });
             }
             EventBody::Returned { step, outcome, .. } => {

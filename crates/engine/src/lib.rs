@@ -13,6 +13,7 @@ mod admit;
 mod artifact;
 mod catalog;
 mod context;
+mod doubt;
 mod draft;
 mod driver;
 mod engine;

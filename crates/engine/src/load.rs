@@ -10,7 +10,7 @@ use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::StandingFacts;
 use mandate_identity::Work;
 use mandate_issuer::{Issuer, MintedEnvelope};
-use mandate_journal::{LeaseChange, NewRun, RunState, RunStatus, Stored};
+use mandate_journal::{LeaseChange, NewRun, RunState, RunStatus, Stored, TenantStore};
 use mandate_kernel::{Labels, RunId, Timestamp};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
@@ -30,6 +30,8 @@ impl Driver {
         let stored = store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
         let header: RunHeader = serde_json::from_value(stored.new.header.clone())
             .map_err(|e| EngineError::Inconsistent(format!("header of {run}: {e}")))?;
+        // Before the configuration: what changes in between makes the next decision be made again.
+        let standing = standing(store.as_ref(), &header).await?;
         let history = History::of(store.journal(run).await?);
         let worker = stored.new.worker.as_str();
         let record = store
@@ -70,12 +72,11 @@ impl Driver {
             history,
             draft,
             subject,
-            standing: StandingFacts::default(),
+            standing,
             root,
             begun: None,
             context,
         };
-        driver.refresh_standing().await?;
         driver.end_open_leases(engine).await?;
         driver.note_wake(engine, &stored.status, wake)?;
         Ok(driver)
@@ -101,8 +102,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends the leases a crash left open.
-    async fn end_open_leases(&mut self, engine: &Engine) -> Result<(), EngineError> {
+    /// Ends the leases that a crash, or a stop just before the request was sent, left open.
+    pub(crate) async fn end_open_leases(&mut self, engine: &Engine) -> Result<(), EngineError> {
         for lease in self.context.store.open_leases(&self.run).await? {
             let end = self.context.vault.end(&lease).await?;
             let at = engine.ports.clock.now();
@@ -114,6 +115,14 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// The revocation facts of a run, read in one moment.
+pub(crate) async fn standing(store: &dyn TenantStore, header: &RunHeader) -> Result<StandingFacts, EngineError> {
+    let keys: Vec<_> = header.epochs.iter().map(|(key, _)| key.clone()).collect();
+    let standing = store.standing(&keys).await?;
+    let risen = header.epochs.iter().zip(&standing.epochs).filter(|((_, then), now)| *now > then);
+    Ok(StandingFacts { revocations: standing.revocations, revoked: risen.map(|((key, _), _)| key.clone()).collect() })
 }
 
 pub(crate) async fn open(context: &TenantContext, subject: &SubjectKey, stored: &Stored) -> Result<Value, EngineError> {

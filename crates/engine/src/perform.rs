@@ -6,10 +6,11 @@ use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError, record};
 use mandate_flow::{ErrorKind, Event, Failure, Labelled, WorkflowError};
 use mandate_gate::{Credentials, EffectFailure, Permit, Reply, Spent, Step};
-use mandate_issuer::MintedEnvelope;
+use mandate_issuer::{IssueError, MintedEnvelope};
 use mandate_journal::{Doubt, EventBody, LeaseChange, LeaseRecord, Outcome, Problem, WaitingFor};
 use mandate_kernel::{Attempt, Digest, EffectClass, Labels, Source, TokenId, crash};
 use mandate_ledger::EventKind;
+use mandate_vault::{LeaseError, ProviderError, VaultError};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ impl Driver {
         self.record(engine, wanted, attempt, result, token_digest).await
     }
 
-    /// Mints and leases what the permit allows. What can't be had is a definite failure: nothing was
+    /// Mints and leases what the permit allows. What can't be had is a failure of the step: nothing was
     /// sent.
     async fn equip(
         &self,
@@ -56,17 +57,16 @@ impl Driver {
         token: Option<TokenId>,
         lease: Option<&LeaseRecord>,
     ) -> Result<(Credentials, Option<Digest>), EffectFailure> {
-        let failed = |why: String| EffectFailure::Definite { status: 500, detail: why };
+        let not_minted = |why: IssueError| EffectFailure::Definite { status: 500, detail: why.to_string() };
         let mut credentials = Credentials::default();
         let mut digest = None;
         if let Some(jti) = token {
-            let minted = self.context.issuer().hop(permit, jti, &envelope).map_err(|e| failed(e.to_string()))?;
+            let minted = self.context.issuer().hop(permit, jti, &envelope).map_err(not_minted)?;
             digest = minted.as_ref().map(|hop| hop.digest);
             credentials.hop = minted.map(|hop| hop.credential);
         }
         if let Some(record) = lease {
-            let leased = self.context.vault.lease(permit, record).await.map_err(|e| failed(e.to_string()))?;
-            credentials.leased = Some(leased);
+            credentials.leased = Some(self.context.vault.lease(permit, record).await.map_err(not_lent)?);
         }
         credentials.envelope = Some(envelope.token);
         Ok((credentials, digest))
@@ -228,6 +228,7 @@ impl Driver {
         self.cancel(engine, in_doubt).await?;
         Ok(StepEnd::Over)
     }
+
     /// Ends a lease. One that its provider can't end now stays open, and is ended at the next start.
     async fn end_lease(&mut self, engine: &Engine, record: &LeaseRecord) -> Result<(), EngineError> {
         let end = match self.context.vault.end(record).await {
@@ -247,6 +248,18 @@ impl Driver {
     }
 }
 
+/// Whether a credential may be lent at a later attempt.
+fn not_lent(why: LeaseError) -> EffectFailure {
+    let detail = why.to_string();
+    match why {
+        LeaseError::Expired(_)
+        | LeaseError::Provider(ProviderError::Unavailable(_) | ProviderError::Vault(VaultError::Store(_))) => {
+            EffectFailure::Transient(detail)
+        }
+        _ => EffectFailure::Definite { status: 500, detail },
+    }
+}
+
 /// Performs with a bound on time, until somebody stops the run.
 async fn bounded(
     effect: &dyn mandate_gate::Effect,
@@ -257,6 +270,8 @@ async fn bounded(
 ) -> Result<Reply, EffectFailure> {
     let limit = std::time::Duration::from_millis(timeout_ms);
     tokio::select! {
+        biased;
+        () = spent.stopped() => Err(EffectFailure::Unknown { why: Doubt::Stopped, detail: "the run was stopped while the request was on the wire".to_owned() }),
         done = tokio::time::timeout(limit, effect.perform(spent, credentials)) => done.unwrap_or_else(|_| {
             let detail = format!("no answer within {timeout_ms} ms");
             match class {
@@ -265,6 +280,5 @@ async fn bounded(
                 EffectClass::Once => Err(EffectFailure::Unknown { why: Doubt::Connection, detail }),
             }
         }),
-        () = spent.stopped() => Err(EffectFailure::Unknown { why: Doubt::Stopped, detail: "the run was stopped while the request was on the wire".to_owned() }),
     }
 }

@@ -9,11 +9,12 @@ use mandate_journal::{ResourceRecord, TenantStore};
 use mandate_kernel::{Class, Digest, FunctionName, ResourceName};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One function of a pinned Worker.
+#[derive(Clone)]
 pub(crate) struct PinnedFunction {
-    pub spec: FunctionSpec,
+    pub spec: Arc<FunctionSpec>,
     pub pin: FunctionPin,
     pub effect: Arc<dyn Effect>,
     /// What its slot is bound to, and the owner's grant. Read when the run begins and again after each
@@ -32,10 +33,11 @@ pub(crate) struct BoundCredential {
 }
 
 /// A Worker version and its functions.
+#[derive(Clone)]
 pub(crate) struct Pinned {
     pub worker: ResourceName,
     pub version: Digest,
-    pub spec: WorkerSpec,
+    pub spec: Arc<WorkerSpec>,
     pub program: Arc<Program>,
     pub functions: BTreeMap<FunctionName, PinnedFunction>,
 }
@@ -72,14 +74,16 @@ impl Pinned {
             let function = load_function(ports, store, name, &resource, pin).await?;
             functions.insert(name.clone(), function);
         }
-        let mut pinned = Self { worker, version: record.digest, spec, program: Arc::new(program), functions };
+        let mut pinned =
+            Self { worker, version: record.digest, spec: Arc::new(spec), program: Arc::new(program), functions };
         pinned.refresh_credentials(store).await?;
         Ok(pinned)
     }
 
     /// Reads bound credentials and their grants again.
     pub(crate) async fn refresh_credentials(&mut self, store: &dyn TenantStore) -> Result<(), EngineError> {
-        for (function, name) in &self.spec.bindings {
+        let spec = Arc::clone(&self.spec);
+        for (function, name) in &spec.bindings {
             let Some(entry) = self.functions.get_mut(function) else { continue };
             entry.credential = load_credential(store, &self.worker, function, name).await?;
         }
@@ -119,7 +123,7 @@ async fn load_function(
         .effect(name, &spec, connection_spec.as_ref())
         .map_err(|why| EngineError::Inconsistent(format!("function {resource}: {why}")))?;
     let pin = FunctionPin { function: record.digest, connection: connection.map(|c| c.digest) };
-    Ok(PinnedFunction { spec, pin, effect, credential: None })
+    Ok(PinnedFunction { spec: Arc::new(spec), pin, effect, credential: None })
 }
 
 async fn load_credential(
@@ -157,4 +161,40 @@ async fn by_pin(
 pub(crate) fn read<T: DeserializeOwned>(record: &ResourceRecord) -> Result<T, EngineError> {
     serde_json::from_value(record.spec.clone())
         .map_err(|e| EngineError::Inconsistent(format!("{} {} can't be read: {e}", record.kind, record.name)))
+}
+
+/// Current Workers as they were last loaded, each with the revocation sequence it was loaded at. Every
+/// change of configuration raises that sequence, so what is found at the present one is current.
+#[derive(Default)]
+pub(crate) struct CurrentWorkers(Mutex<BTreeMap<ResourceName, (u64, Pinned)>>);
+
+/// Workers kept; beyond that the cache begins anew.
+const MAX_KEPT: usize = 256;
+
+impl CurrentWorkers {
+    /// The current version of a Worker; `None` when there is none of that name.
+    pub(crate) async fn find(
+        &self,
+        ports: &Ports,
+        store: &dyn TenantStore,
+        name: &ResourceName,
+    ) -> Result<Option<Pinned>, EngineError> {
+        let now = store.standing(&[]).await?.revocations;
+        let kept = self.kept().get(name).filter(|(at, _)| *at == now).map(|(_, pinned)| pinned.clone());
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let Some(record) = store.resource("Worker", name.as_str()).await? else { return Ok(None) };
+        let pinned = Pinned::load(ports, store, &record, Versions::Current).await?;
+        let mut all = self.kept();
+        if all.len() >= MAX_KEPT {
+            all.clear();
+        }
+        all.insert(name.clone(), (now, pinned.clone()));
+        Ok(Some(pinned))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<ResourceName, (u64, Pinned)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -2,14 +2,18 @@
 
 use crate::draft::Draft;
 use crate::driver::Wake;
+use crate::header::RunHeader;
 use crate::history::{History, StepState};
 use crate::load::open;
+use crate::pinned::read;
 use crate::{Engine, EngineError, TenantContext};
+use mandate_directory::FunctionSpec;
 use mandate_gate::{Access, Permit};
 use mandate_journal::{EventBody, Resolution, RunRecord, RunState, RunStatus, WaitingFor};
-use mandate_kernel::{Integrity, Labels, StepSeq};
+use mandate_kernel::{Digest, FunctionName, Integrity, Labels, Source, StepSeq, canonical_json};
 use mandate_ledger::EventKind;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Why a doubt was not resolved.
@@ -71,8 +75,7 @@ impl Engine {
             None => None,
             Some(value) => {
                 let subject = context.vault.subject(&fresh.new.initiator.subject()).await.map_err(EngineError::from)?;
-                // A person's word is not the receiver's answer.
-                let labels = Labels { integrity: Integrity::Untrusted, ..Labels::default() };
+                let labels = self.labels_of_word(context, &fresh, &history, seq, &value).await?;
                 let (stored, payload) = subject.seal(&value, &labels).map_err(EngineError::from)?;
                 draft.payload(payload);
                 Some(stored)
@@ -86,10 +89,37 @@ impl Engine {
             json!({"step": seq, "resolution": resolution, "decision": permit.decision()}),
         )?;
         draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
-        context.store.commit(draft.transition()).await.map_err(EngineError::from)?;
+        if let Err(error) = context.store.commit(draft.transition()).await {
+            // It may be durable all the same; then somebody has to drive the run.
+            self.retry_later(run.clone());
+            return Err(EngineError::from(error).into());
+        }
         context.entries_waiting.notify_one();
         self.resume(context, run, Wake::Person);
         Ok(self.settled(context, run, mandate_kernel::Duration::from_secs(10)).await?)
+    }
+
+    /// The labels of a person's word on a step: those of what the function would have returned, except
+    /// that it is not the receiver's answer and can't be relied on like one (I7).
+    async fn labels_of_word(
+        &self,
+        context: &TenantContext,
+        record: &RunRecord,
+        history: &History,
+        step: StepSeq,
+        value: &Value,
+    ) -> Result<Labels, EngineError> {
+        let header: RunHeader = serde_json::from_value(record.new.header.clone())
+            .map_err(|e| EngineError::Inconsistent(format!("header of {}: {e}", record.run)))?;
+        let unknown = || EngineError::Inconsistent(format!("step {} of {} calls nothing", step.0, record.run));
+        let name = history.functions.get(&step).ok_or_else(unknown)?;
+        let function = FunctionName::new(name.clone()).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+        let pin = header.functions.get(&function).ok_or_else(unknown)?;
+        let resource = function.in_project(&record.new.worker.project());
+        let stored = context.store.resource_by_digest("Function", resource.as_str(), &pin.function).await?;
+        let spec: FunctionSpec = read(&stored.ok_or_else(unknown)?)?;
+        let source = Source { origin: format!("resolved:{name}"), digest: Digest::of(&canonical_json(value)?) };
+        Ok(Labels { integrity: Integrity::Untrusted, sources: BTreeSet::from([source]), ..spec.returns.labels() })
     }
 
     /// The run's output, or its artefact's file, opened.

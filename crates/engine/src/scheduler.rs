@@ -17,6 +17,7 @@ impl Engine {
         let mut closing = self.closing.subscribe();
         loop {
             tokio::select! {
+                biased;
                 _ = closing.wait_for(|closing| *closing) => return,
                 () = self.next_look() => {}
             }
@@ -25,7 +26,9 @@ impl Engine {
                 Err(error) => tracing::error!(%error, "timers can't be read"),
                 Ok(due) => {
                     for (tenant, run) in due {
-                        if let Some(context) = self.tenant(&tenant) {
+                        if let Some(context) = self.tenant(&tenant)
+                            && !self.rests(&run)
+                        {
                             self.resume(&context, &run, Wake::Timer);
                         }
                     }

@@ -33,6 +33,7 @@ impl Engine {
                 }
             }
             tokio::select! {
+                biased;
                 _ = closing.wait_for(|closing| *closing) => return,
                 () = context.entries_waiting.notified() => {}
                 () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
@@ -49,8 +50,12 @@ impl Engine {
         if head.frontier.size() == 0 || head.cosigned_size == head.frontier.size() {
             return Ok(());
         }
-        let note = self.sign(context, &head).await?;
-        self.cosign(context, &head, &note).await?;
+        self.have_cosigned(context, &head).await
+    }
+
+    async fn have_cosigned(&self, context: &TenantContext, head: &LogHead) -> Result<(), EngineError> {
+        let note = self.sign(context, head).await?;
+        self.cosign(context, head, &note).await?;
         context.cosigned.notify_waiters();
         Ok(())
     }
@@ -88,6 +93,8 @@ impl Engine {
                 Err(WitnessError::Conflict { known }) => {
                     return Err(rolled_back(context, &format!("it has seen {known} entries, here are {size}")));
                 }
+                // It cosigned this log before, and does not take what it is shown now for the same.
+                Err(WitnessError::Refused(why)) if head.cosigned_size > 0 => return Err(rolled_back(context, &why)),
                 Err(other) => return Err(EngineError::Witness(other.to_string())),
             }
         }
@@ -96,7 +103,13 @@ impl Engine {
 
     /// A node refuses to start on a tree smaller than, or other than, the last witnessed one.
     pub(crate) async fn check_not_rolled_back(&self, context: &TenantContext) -> Result<(), EngineError> {
-        match self.sequence_once(context).await {
+        let mut head = context.store.head().await?;
+        while integrate(context.store.as_ref(), &mut head).await? {}
+        if head.frontier.size() == 0 {
+            return Ok(());
+        }
+        // Also when all is cosigned: a store that was set back may be, up to where it was set back to.
+        match self.have_cosigned(context, &head).await {
             Err(EngineError::Witness(why)) => {
                 tracing::warn!(tenant = %context.tenant, why, "the witness can't be asked now");
                 Ok(())

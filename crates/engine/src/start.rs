@@ -6,7 +6,7 @@ use crate::driver::Driver;
 use crate::header::RunHeader;
 use crate::history::History;
 use crate::load::mint_root;
-use crate::pinned::{Pinned, Versions};
+use crate::pinned::Pinned;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::own_authority;
 use mandate_flow::{Labelled, Machine, Start};
@@ -23,6 +23,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// How often a start is decided again because configuration changed meanwhile.
+const MAX_TRIES: u32 = 16;
 
 /// A request to start a run.
 #[derive(Debug, Clone)]
@@ -91,8 +94,25 @@ impl Engine {
     /// [`StartError`]; no run exists then.
     pub async fn start(self: &Arc<Self>, caller: &Caller, request: StartRequest) -> Result<Started, StartError> {
         let context = self.require_tenant(caller.tenant())?;
-        let pinned = self.visible_worker(&context, caller, &request.worker).await?;
-        let (new, environment) = self.plan(caller, &request, &pinned)?;
+        for _ in 0..MAX_TRIES {
+            if let Some(answer) = self.try_start(&context, caller, &request).await? {
+                return Ok(answer);
+            }
+        }
+        Err(EngineError::Timeout("a start under a configuration that does not change meanwhile".to_owned()).into())
+    }
+
+    /// Starts a run, if nobody was revoked and no configuration changed while it was decided and pinned;
+    /// otherwise it has to be decided again.
+    async fn try_start(
+        self: &Arc<Self>,
+        context: &Arc<TenantContext>,
+        caller: &Caller,
+        request: &StartRequest,
+    ) -> Result<Option<Started>, StartError> {
+        let seen = context.store.standing(&[]).await.map_err(EngineError::from)?.revocations;
+        let pinned = self.visible_worker(context, caller, &request.worker).await?;
+        let (new, environment) = self.plan(caller, request, &pinned)?;
         let facts = RunFacts {
             initiator: caller.principal.clone(),
             environment: environment.clone(),
@@ -101,13 +121,17 @@ impl Engine {
         };
         let target = Target::Start { worker: &request.worker, class: new.class.clone(), run: facts };
         let run = RunId::generate(new.started_at, self.ports.entropy.as_ref()).map_err(EngineError::from)?;
-        let decision = match self.judge_access(&context, caller, Action::RunStart, &target).await? {
-            Err(refusal) => return Ok(self.refuse_start(&context, run, new, &refusal).await?),
+        let decision = match self.judge_access(context, caller, Action::RunStart, &target).await? {
+            Err(refusal) => return Ok(Some(self.refuse_start(context, run, new, &refusal).await?)),
             Ok(permit) => permit.decision().clone(),
         };
-        let authority = self.run_authority(&context, caller, &pinned, &environment, new.started_at).await?;
+        let authority = self.run_authority(context, caller, &pinned, &environment, new.started_at).await?;
         let planned = Planned { now: new.started_at, pinned, new, decision, authority };
-        self.begin(context, caller, run, planned, request.input).await
+        let driver = self.first_driver(context, caller, &run, planned, request.input.clone()).await?;
+        if driver.standing.revocations != seen {
+            return Ok(None);
+        }
+        self.begin(run, driver).await.map(Some)
     }
 
     /// The Worker, if the caller may see it. A refusal is recorded, whether the Worker exists or not.
@@ -119,11 +143,9 @@ impl Engine {
     ) -> Result<Pinned, StartError> {
         let target = Target::Config { kind: mandate_directory::Kind::Worker, name };
         let view = self.judge_access(context, caller, Action::WorkerView, &target).await?;
-        let record = context.store.resource("Worker", name.as_str()).await.map_err(EngineError::from)?;
-        match (view, record) {
-            (Ok(_), Some(record)) => {
-                Ok(Pinned::load(&self.ports, context.store.as_ref(), &record, Versions::Current).await?)
-            }
+        let found = context.workers.find(&self.ports, context.store.as_ref(), name).await?;
+        match (view, found) {
+            (Ok(_), Some(pinned)) => Ok(pinned),
             (Ok(_), None) => Err(StartError::NotVisible(name.clone(), None)),
             (Err(refusal), _) => {
                 self.record_denial(context, caller, Action::WorkerView, name.as_str(), &refusal).await?;
@@ -230,17 +252,9 @@ impl Engine {
         Ok(Started { run, state: RunState::Refused })
     }
 
-    /// Pins everything, mints the first envelope, and hands the run to a driver.
-    async fn begin(
-        self: &Arc<Self>,
-        context: Arc<TenantContext>,
-        caller: &Caller,
-        run: RunId,
-        planned: Planned,
-        input: Value,
-    ) -> Result<Started, StartError> {
+    /// Hands the run to its driver, and waits until its beginning is durable.
+    async fn begin(self: &Arc<Self>, run: RunId, mut driver: Driver) -> Result<Started, StartError> {
         let (begun, durable) = oneshot::channel();
-        let mut driver = self.first_driver(&context, caller, &run, planned, input).await?;
         driver.begun = Some(begun);
         self.spawn(run.clone(), async move { Ok(driver) });
         match durable.await {
@@ -252,6 +266,7 @@ impl Engine {
         }
     }
 
+    /// Pins everything and mints the first envelope.
     async fn first_driver(
         &self,
         context: &Arc<TenantContext>,

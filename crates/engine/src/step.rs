@@ -5,11 +5,14 @@ use crate::admit::Verdict;
 use crate::driver::{Driver, StepEnd};
 use crate::history::{Returned, StepState};
 use crate::{Engine, EngineError};
-use mandate_directory::FunctionSpec;
+use mandate_directory::{FunctionSpec, own_authority};
 use mandate_flow::{ErrorKind, Event, Failure, Labelled, WorkflowError};
 use mandate_gate::{AuthorityRoot, Call, CredentialFacts, GrantFacts, Prepared, StepFacts};
+use mandate_identity::Authority;
 use mandate_journal::{Doubt, Stored};
-use mandate_kernel::{Attempt, EffectClass, FunctionName, IdentityModel, Limits, StepKey, StepPath, StepSeq};
+use mandate_kernel::{
+    Attempt, Caller, Duration, EffectClass, FunctionName, IdentityModel, Limits, StepKey, StepPath, StepSeq,
+};
 use tracing::Instrument;
 
 /// The step the machine asked for.
@@ -120,7 +123,7 @@ impl Driver {
             purpose: self.new.purpose.clone(),
             initiator: self.new.initiator.clone(),
             initiator_groups: self.header.groups.clone(),
-            authority: self.header.authority.clone(),
+            authority: self.standing_authority(),
             root: self.root_of(spec, &wanted.function),
             credential: pinned.credential.as_ref().map(|bound| CredentialFacts {
                 name: bound.name.clone(),
@@ -131,6 +134,16 @@ impl Driver {
             standing: self.standing.clone(),
         };
         Ok((prepared, facts))
+    }
+
+    /// What the run was given at its start, as far as its initiator still holds it: an entitlement that
+    /// was narrowed meanwhile narrows the run too.
+    fn standing_authority(&self) -> Authority {
+        let given = &self.header.authority;
+        let initiator = Caller::new(self.new.initiator.clone(), self.header.groups.clone());
+        let lasting = Duration::from_millis(0);
+        let held = own_authority(&self.catalog.entitlements, &initiator, &given.environment, given.not_after, lasting);
+        given.meet(&held)
     }
 
     /// Which of the two roots of authority a function rests on: its model says.

@@ -83,6 +83,30 @@ impl Authority {
         if ask.not_after < self.not_after || ask.depth < self.depth { Ok(ask.clone()) } else { Err(Widening::NotLess) }
     }
 
+    /// What both authorities hold: a part of each. Where the limits of a function are not comparable,
+    /// and in another environment, that is nothing.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        let same = self.environment == other.environment;
+        let limits = |(function, here): (&FunctionName, &ArgumentLimits)| {
+            let there = other.functions.get(function)?;
+            let narrower = match (there.cover(here), here.cover(there)) {
+                (Ok(()), _) => here,
+                (Err(_), Ok(())) => there,
+                (Err(_), Err(_)) => return None,
+            };
+            Some((function.clone(), narrower.clone()))
+        };
+        Self {
+            scopes: self.scopes.intersection(&other.scopes).filter(|_| same).cloned().collect(),
+            audiences: self.audiences.intersection(&other.audiences).filter(|_| same).cloned().collect(),
+            functions: self.functions.iter().filter(|_| same).filter_map(limits).collect(),
+            environment: self.environment.clone(),
+            not_after: self.not_after.min(other.not_after),
+            depth: self.depth.min(other.depth),
+        }
+    }
+
     /// The least authority for one call: one function within its limits, one audience, the scopes that
     /// this call needs, until `not_after` at most, and not to be handed on.
     ///

@@ -161,6 +161,18 @@ proptest! {
     }
 
     #[test]
+    fn what_two_authorities_share_is_a_part_of_each(a in authority(), b in authority()) {
+        let both = a.meet(&b);
+        prop_assert!(a.covers(&both), "{a:?} does not cover {both:?}");
+        if a.environment == b.environment {
+            prop_assert!(b.covers(&both), "{b:?} does not cover {both:?}");
+        } else {
+            prop_assert!(both.scopes.is_empty() && both.audiences.is_empty() && both.functions.is_empty());
+        }
+        prop_assert_eq!(a.meet(&a), a);
+    }
+
+    #[test]
     fn limits_are_a_preorder(a in limit(), b in limit(), c in limit()) {
         if a.covers(&b) && b.covers(&c) {
             prop_assert!(a.covers(&c));

@@ -10,7 +10,7 @@ use mandate_gate::{
 };
 use mandate_identity::Audience;
 use mandate_journal::Doubt;
-use mandate_kernel::{DecisionId, Digest, EffectClass, FunctionName, IdentityModel, StepKey, canonical_json};
+use mandate_kernel::{DecisionId, Digest, EffectClass, FunctionName, StepKey, canonical_json};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -198,9 +198,12 @@ impl EffectSource for SimEffects {
         _: Option<&ConnectionSpec>,
     ) -> Result<Arc<dyn Effect>, String> {
         match &function.target {
-            Target::Local(receiver) => {
-                Ok(Arc::new(SimEffect { world: self.clone(), receiver: receiver.clone(), function: function.clone() }))
-            }
+            Target::Local(local) => Ok(Arc::new(SimEffect {
+                world: self.clone(),
+                receiver: local.name.clone(),
+                credential: local.credential,
+                function: function.clone(),
+            })),
             Target::Http(_) => Err("simulated receivers are local".to_owned()),
         }
     }
@@ -209,6 +212,7 @@ impl EffectSource for SimEffects {
 struct SimEffect {
     world: SimEffects,
     receiver: String,
+    credential: bool,
     function: FunctionSpec,
 }
 
@@ -226,8 +230,7 @@ impl Effect for SimEffect {
     fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError> {
         let arguments = |why: String| PrepareError::Arguments { function: call.function.clone(), why };
         self.function.check_arguments(&call.arguments).map_err(arguments)?;
-        let slot = (self.function.model == IdentityModel::ServiceAccount)
-            .then(|| Slot::Header { name: "x-key".to_owned(), prefix: String::new() });
+        let slot = self.credential.then(|| Slot::Header { name: "x-key".to_owned(), prefix: String::new() });
         Ok(Prepared {
             request: Request::Local {
                 name: self.receiver.clone(),

@@ -15,6 +15,8 @@ pub enum Fault {
     FailsButPersists,
     /// It fails, and so does every store operation until this many milliseconds have passed.
     Unavailable(u64),
+    /// It is done, and the answer takes this many milliseconds.
+    Late(u64),
     /// The process ends before it.
     CrashBefore,
     /// The process ends after it, before anybody is told.
@@ -23,11 +25,12 @@ pub enum Fault {
 
 impl Fault {
     fn draw(rng: &SimEntropy) -> Self {
-        match rng.below(6) {
+        match rng.below(7) {
             0 => Self::Fails,
             1 => Self::FailsButPersists,
             2 => Self::Unavailable(rng.below(5_000)),
-            3 => Self::CrashBefore,
+            3 => Self::Late(rng.below(2_000)),
+            4 => Self::CrashBefore,
             _ => Self::CrashAfter,
         }
     }
@@ -42,6 +45,9 @@ pub enum Lost {
     After,
 }
 
+/// What an engine asks all the time while it has nothing to do: a plan would spend its faults on it.
+const IDLE: &[&str] = &["store.due", "store.next-due", "store.head", "store.pending", "store.run"];
+
 enum Plan {
     Calm,
     Seeded { rng: SimEntropy, per_mille: u64, left: u32 },
@@ -54,6 +60,7 @@ struct State {
     happened: Vec<(usize, String, Fault)>,
     crashed: bool,
     outage_until: Option<Instant>,
+    cut: Option<String>,
 }
 
 /// The faults of a world. Every I/O step passes here, and is counted.
@@ -70,6 +77,7 @@ impl Default for Faults {
             happened: Vec::new(),
             crashed: false,
             outage_until: None,
+            cut: None,
         };
         Self { state: Mutex::new(state), bell: Notify::new() }
     }
@@ -107,6 +115,11 @@ impl Faults {
     /// One fault, at the step of this index, counted from the last [`Faults::forget`].
     pub fn at(&self, index: usize, fault: Fault) {
         self.plan(Plan::At { index, fault });
+    }
+
+    /// Every step whose name begins with this fails from now on; `None` mends it.
+    pub fn cut(&self, prefix: Option<&str>) {
+        self.with(|state| state.cut = prefix.map(str::to_owned));
     }
 
     /// Forgets the steps taken so far: counting begins anew.
@@ -159,7 +172,12 @@ impl Faults {
                 if self.with(|state| state.crashed) {
                     std::future::pending::<()>().await;
                 }
-                Ok(step())
+                self.answer(step(), yields).await
+            }
+            Verdict::Faulty(Fault::Late(ms)) => {
+                let done = step();
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                self.answer(done, 0).await
             }
             Verdict::Faulty(Fault::Fails | Fault::Unavailable(_)) => Err(Lost::Before),
             Verdict::Faulty(Fault::FailsButPersists) => {
@@ -174,6 +192,18 @@ impl Faults {
         }
     }
 
+    /// Gives the answer, unless there is nobody left to get it.
+    async fn answer<T>(&self, done: T, yields: u64) -> Result<T, Lost> {
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        if self.with(|state| state.crashed) {
+            drop(done);
+            return std::future::pending().await;
+        }
+        Ok(done)
+    }
+
     fn judge(&self, name: String) -> Verdict {
         self.with(|state| {
             if state.crashed {
@@ -182,6 +212,9 @@ impl Faults {
             let index = state.trace.len();
             state.trace.push(name.clone());
             let of_store = name.starts_with("store.");
+            if state.cut.as_ref().is_some_and(|cut| name.starts_with(cut)) {
+                return Verdict::Faulty(Fault::Fails);
+            }
             if of_store && state.outage_until.is_some_and(|until| Instant::now() < until) {
                 return Verdict::Faulty(Fault::Fails);
             }
@@ -189,7 +222,8 @@ impl Faults {
                 Plan::Calm => return Verdict::Go { yields: 0 },
                 Plan::At { index: at, fault } => (*at == index).then_some(*fault),
                 Plan::Seeded { rng, per_mille, left } => {
-                    if *left == 0 || rng.below(1000) >= *per_mille {
+                    let rate = if IDLE.contains(&name.as_str()) { *per_mille / 20 } else { *per_mille };
+                    if *left == 0 || rng.below(1000) >= rate {
                         return Verdict::Go { yields: rng.below(3) };
                     }
                     *left -= 1;

@@ -126,7 +126,8 @@ pub(super) const LAYERS: &[Layer] = &[
             "mandate-devkit",
         ],
         heavy: &["axum", "clap", "reqwest", "tokio"],
-        dev_heavy: &[],
+        // A test locks the house's database from outside.
+        dev_heavy: &["rusqlite"],
     },
     Layer {
         name: "mandate-testkit",

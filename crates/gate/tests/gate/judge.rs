@@ -15,9 +15,12 @@ fn spoilt(facts: StepFacts, spoil: impl FnOnce(&mut StepFacts)) -> StepFacts {
     facts
 }
 
-/// What the gate's own rules refuse: the change that spoils a step in order, and the answer.
+/// What the gate's own rules refuse: the step that was spoilt, its request, and the answer.
 fn own_refusals() -> Vec<(StepFacts, Prepared, RefusalKind)> {
-    let credential = || "finance/ledgerbook".to_owned();
+    of_authority().into_iter().chain(of_credentials()).collect()
+}
+
+fn of_authority() -> Vec<(StepFacts, Prepared, RefusalKind)> {
     vec![
         (
             spoilt(delegated(), |f| f.standing.revoked = vec![EpochKey::User("user:finance-lead".to_owned())]),
@@ -52,6 +55,12 @@ fn own_refusals() -> Vec<(StepFacts, Prepared, RefusalKind)> {
             Prepared { audience: None, ..to_warehouse() },
             RefusalKind::NoAudience("warehouse.revenue".to_owned()),
         ),
+    ]
+}
+
+fn of_credentials() -> Vec<(StepFacts, Prepared, RefusalKind)> {
+    let credential = || "finance/ledgerbook".to_owned();
+    vec![
         (
             spoilt(granted(), |f| f.root = AuthorityRoot::Grant(None)),
             to_ledgerbook(),
@@ -209,10 +218,11 @@ fn what_goes_beyond_the_authority_is_named() {
     );
 }
 
-/// Every combination of eight faults is refused, and for the first of them; none hides another.
+/// Every combination of eight faults (the last one is policy's) is refused, and for the first of them; none hides another.
 #[test]
 fn a_fault_is_never_made_good_by_another() {
-    let faults: [(&str, fn(&mut StepFacts, &mut Prepared)); 7] = [
+    type Spoil = fn(&mut StepFacts, &mut Prepared);
+    let faults: [(&str, Spoil); 7] = [
         ("authority-revoked", |f, _| f.standing.revoked.push(EpochKey::Tenant)),
         ("outside-authority", |f, _| f.authority.not_after = NOW),
         ("outside-authority", |f, _| f.authority.environment = environment("production")),

@@ -104,7 +104,7 @@ proptest! {
             alive.extend(after.map(|held| (number, held)));
         }
         prop_assert_eq!(gate.live().count(), alive.len());
-        let of_run = |number: &u32| number % 2 == 0;
+        let of_run = |number: &u32| number.is_multiple_of(2);
         let expect: BTreeMap<u32, bool> = alive
             .iter()
             .filter(|(number, _)| of_run(number))

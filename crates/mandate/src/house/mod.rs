@@ -4,6 +4,8 @@ mod anchor;
 mod config;
 mod dev;
 mod files;
+#[cfg(debug_assertions)]
+mod full_disk;
 mod seed;
 mod serve;
 mod telemetry;

@@ -56,8 +56,10 @@ pub(crate) struct NodeConfig<'a> {
 
 /// Opens the store in the folder and puts an engine over it.
 pub(crate) fn node(config: NodeConfig<'_>) -> Result<Node> {
-    let store =
-        Store::open(StoreConfig::new(config.data_dir.join("mandate.db"))).context("the database can't be opened")?;
+    let store = StoreConfig::new(config.data_dir.join("mandate.db"));
+    #[cfg(debug_assertions)]
+    let store = super::full_disk::limited(store);
+    let store = Store::open(store).context("the database can't be opened")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let effects = Effects::new(Limits::DEFAULT)?.with_local("noop", Arc::new(|_: &Value| Ok(Value::Null)));

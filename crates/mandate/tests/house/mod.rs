@@ -5,13 +5,16 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
+pub(crate) mod evidence;
 pub(crate) mod http;
+pub(crate) mod load;
 pub(crate) mod process;
 
 use http::Reply;
 pub(crate) use process::Ran;
 use process::{BINARY, ports_for, unused_port};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -138,6 +141,37 @@ impl House {
     /// The run as its initiator sees it.
     pub(crate) fn run(&self, run: &str) -> Value {
         self.cli_as("finance-lead", &["runs", "get", run, "-o", "json"]).json()
+    }
+
+    /// Every run the finance lead sees, by name, with how it is now.
+    pub(crate) fn all_runs(&self) -> BTreeMap<String, Value> {
+        let token = self.token("finance-lead");
+        let mut runs = BTreeMap::new();
+        let mut before = String::new();
+        loop {
+            let page = self.http("GET", &format!("/v1/runs?limit=100{before}"), Some(&token), None).json();
+            for run in page["items"].as_array().unwrap() {
+                runs.insert(run["run"].as_str().unwrap().to_owned(), run.clone());
+            }
+            match page["next"].as_str() {
+                Some(next) => before = format!("&before={next}"),
+                None => return runs,
+            }
+        }
+    }
+
+    /// As [`House::all_runs`], once none of them runs; panics when one still does after `patience`.
+    pub(crate) fn all_settled(&self, patience: Duration) -> BTreeMap<String, Value> {
+        let begun = Instant::now();
+        loop {
+            let runs = self.all_runs();
+            let running: Vec<_> = runs.values().filter(|run| run["state"] == "running").collect();
+            if running.is_empty() {
+                return runs;
+            }
+            assert!(begun.elapsed() < patience, "runs still run: {running:#?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The run once it no longer runs; panics when it still does after `patience`.

@@ -126,3 +126,17 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<(u32, String)> {
     }
     found
 }
+
+/// Panics when a process of this folder does not end by itself: a house is gone at once, and its witness
+/// once it notices.
+pub(crate) fn none_left_of(folder: &Path) {
+    let begun = Instant::now();
+    loop {
+        let left = processes_of(folder);
+        if left.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "processes that outlived their house: {left:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,14 +1,12 @@
-//! What a permit carries can't be put together either, and the kinds themselves have no values.
+//! What a permit carries can't be put together either.
 
-use mandate_gate::{Access, Kind, Step};
+use mandate_gate::{Access, Kind};
 use mandate_kernel::{Action, Caller};
 
-fn granted(caller: Caller) -> <Access as Kind>::Granted {
-    <Access as Kind>::Granted { caller, action: Action::SecretPut, resource: String::new() }
-}
+type Granted = <Access as Kind>::Granted;
 
-fn kind() -> Step {
-    Step {}
+fn granted(caller: Caller) -> Granted {
+    Granted { caller, action: Action::SecretPut, resource: String::new() }
 }
 
 fn main() {}

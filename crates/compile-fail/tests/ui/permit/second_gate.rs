@@ -1,6 +1,6 @@
 //! Nobody else makes permits: no gate by literal, no gate of one's own.
 
-use mandate_gate::{Allowed, Gate, Live, Permit, Step};
+use mandate_gate::{Allowed, Gate, Kind, Live, Permit, Step};
 
 fn literal(live: Live) -> Gate {
     Gate { live }
@@ -9,8 +9,8 @@ fn literal(live: Live) -> Gate {
 struct OwnGate;
 
 impl OwnGate {
-    fn admit(&self, allowed: Allowed) -> Permit<Step> {
-        Permit { decision: allowed.decision, granted: allowed.facts }
+    fn admit(&self, allowed: &Allowed, granted: <Step as Kind>::Granted) -> Permit<Step> {
+        Permit { decision: allowed.decision().clone(), granted }
     }
 }
 

@@ -45,6 +45,10 @@ pub(in crate::cli) async fn run(session: &Session<'_>, args: RunArgs) -> Result<
         (object, view) = settled(client, &view.run).await?;
     }
     out.value(&object, state::one)?;
+    // How far it has come by now is chance: whoever does not wait learns only of an end.
+    if args.detach && !view.state.is_terminal() {
+        return Ok(Exit::Done);
+    }
     if let Some(verdict) = view.verdict() {
         out.report(&verdict);
     }

@@ -334,6 +334,10 @@ fn explain(source: &Source, value: &Value, error: &DirectoryError) -> Finding {
     if matches!(error, DirectoryError::UnknownKind { .. }) {
         return source.finding("manifest", "/kind", &message, None);
     }
+    let name = value.pointer("/metadata/name").and_then(Value::as_str);
+    if name.is_some_and(|name| name.parse::<ResourceName>().is_err()) {
+        return source.finding("manifest", "/metadata/name", &message, None);
+    }
     let named = message.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
     let pointer = named.and_then(|key| pointer_of_key(value, key, String::new()));
     match (pointer, &source.spanned) {

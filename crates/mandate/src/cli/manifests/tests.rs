@@ -129,7 +129,7 @@ fn bad_manifests_get_an_error_of_their_own() {
         ("apiVersion: mandate.dev/v2\nkind: Policy\nmetadata: {name: a/b}\nspec: {}\n", "m.yaml:2:7", "apiVersion"),
         (
             "apiVersion: mandate.dev/v1\nkind: Policy\nmetadata: {name: a}\nspec: {file: f, text: t}\n",
-            "m.yaml:4:",
+            "m.yaml:3:",
             "PROJECT/NAME",
         ),
         ("apiVersion: mandate.dev/v1\nkind: Policy\nmetadata: {name: a/b}\nspec: {file: f}\n", "m.yaml:4:", "text"),
