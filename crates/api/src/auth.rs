@@ -56,8 +56,9 @@ fn refuse(error: &TokenError) -> Problem {
     Problem::token(error)
 }
 
-/// Refuses requests that name a host this server does not go by (DNS rebinding), and requests that a
-/// browser sent for another site.
+/// Refuses requests that name a host this server does not go by, where it was told its names: a
+/// browser on this machine must not reach it under another site's name (DNS rebinding). A request of
+/// another site can't be authenticated either way: there are no cookies, only bearer tokens.
 pub(crate) async fn own_host(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !state.hosts.is_empty() && !state.hosts.iter().any(|own| own == host) {

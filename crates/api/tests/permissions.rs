@@ -14,7 +14,7 @@ const ASKED_INSIDE: &[(Action, &str)] = &[
     (Action::FunctionCall, "asked by the engine for each attempt at a step, in the Worker's name, before its effect"),
     (
         Action::WorkerShare,
-        "kept for sharing by an owner; rights are given as role bindings, which ask for directory.edit",
+        "asked by apply for a role binding on one Worker that gives runner, viewer, editor or approver",
     ),
 ];
 

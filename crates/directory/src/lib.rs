@@ -20,7 +20,9 @@ pub use connection::{ConnectionSpec, Endpoint, SlotSpec};
 pub use credential::CredentialSpec;
 pub use entitlement::{EntitlementSpec, own_authority};
 pub use error::DirectoryError;
-pub use function::{ArgumentSpec, ArgumentType, FunctionSpec, HttpTemplate, LocalTarget, Method, RetrySpec, ReturnLabels, Target};
+pub use function::{
+    ArgumentSpec, ArgumentType, FunctionSpec, HttpTemplate, LocalTarget, Method, RetrySpec, ReturnLabels, Target,
+};
 pub use grant::{GrantSpec, grant_name};
 pub use manifest::{API_VERSION, Kind, Manifest, Metadata, Spec};
 pub use policy::PolicySpec;

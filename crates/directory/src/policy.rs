@@ -11,3 +11,13 @@ pub struct PolicySpec {
     /// Cedar text.
     pub text: String,
 }
+
+impl PolicySpec {
+    /// The name messages and digests know it by: the project of its resource and its file, so that two
+    /// projects may each have a file of one name.
+    #[must_use]
+    pub fn source_name(&self, resource: &str) -> String {
+        let project = resource.split_once('/').map_or("", |(project, _)| project);
+        format!("{project}/{}", self.file)
+    }
+}

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use mandate_directory::{FunctionSpec, LocalTarget};
-use mandate_gate::{Call, Claimed, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
+use mandate_gate::{
+    Call, Claimed, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent,
+};
 use mandate_identity::Audience;
 use mandate_kernel::{Digest, canonical_json};
 use serde_json::Value;
@@ -116,7 +118,11 @@ mod tests {
     #[test]
     fn runs_only_the_function_in_the_permit() {
         let double: LocalFunction = Arc::new(|v| v["n"].as_i64().map(|n| json!(n * 2)).ok_or("no n".to_owned()));
-        let effect = LocalEffect::new(spec("double"), LocalTarget { name: "double".to_owned(), credential: false }, Some(double));
+        let effect = LocalEffect::new(
+            spec("double"),
+            LocalTarget { name: "double".to_owned(), credential: false },
+            Some(double),
+        );
         let request = |name: &str, arguments: &str| Request::Local {
             name: name.to_owned(),
             arguments: arguments.as_bytes().to_vec(),

@@ -168,7 +168,7 @@ impl Driver {
         let decided = Decided {
             decision: &refusal.decision,
             status: "deny",
-            reason: Some(format!("{}: {}", refusal.kind.code(), refusal.kind)),
+            reason: Some(refusal.kind.to_string()),
             facts,
             prepared,
             policy: refusal.policy.as_ref(),

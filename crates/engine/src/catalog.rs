@@ -2,6 +2,7 @@
 //! A snapshot, replaced when the store's generation has moved on.
 
 use crate::EngineError;
+use crate::pinned::read;
 use mandate_directory::{EntitlementSpec, PolicySpec, RoleBindingSpec};
 use mandate_journal::TenantStore;
 use mandate_policy::{PolicySet, PolicySource};
@@ -25,8 +26,11 @@ impl Catalog {
         // The generation is read first: a change in between makes the snapshot look older than it is,
         // and it is read again.
         let generation = store.generation().await?;
-        let policies: Vec<PolicySpec> = read_all(store, "Policy").await?;
-        let sources: Vec<_> = policies.into_iter().map(|p| PolicySource::new(p.file, p.text)).collect();
+        let mut sources = Vec::new();
+        for record in store.resources("Policy").await? {
+            let policy: PolicySpec = read(&record)?;
+            sources.push(PolicySource::new(policy.source_name(&record.name), policy.text));
+        }
         let policies = PolicySet::compile(&sources).map_err(|e| {
             EngineError::Inconsistent(format!("stored policies do not compile, so nothing is allowed: {e}"))
         })?;
@@ -41,11 +45,5 @@ impl Catalog {
 
 async fn read_all<T: DeserializeOwned>(store: &dyn TenantStore, kind: &str) -> Result<Vec<T>, EngineError> {
     let records = store.resources(kind).await?;
-    records
-        .into_iter()
-        .map(|record| {
-            serde_json::from_value(record.spec)
-                .map_err(|e| EngineError::Inconsistent(format!("{kind} {} can't be read: {e}", record.name)))
-        })
-        .collect()
+    records.iter().map(read).collect()
 }

@@ -129,6 +129,14 @@ impl TenantContext {
         self.keys().token_history.clone()
     }
 
+    /// Publishes a token key that does not sign yet.
+    pub(crate) fn publish_token_key(&self, key: PublicKey) {
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = TenantKeys::clone(&held);
+        keys.token_history.push(key);
+        *held = Arc::new(keys);
+    }
+
     /// The issuer as it was when token key `ordinal` was in use.
     pub(crate) async fn issuer_at(&self, ports: &Ports, ordinal: u32) -> Result<Issuer, EngineError> {
         let signer = self.vault.signing_key(Role::Token.as_str(), ordinal).await?;

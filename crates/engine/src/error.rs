@@ -65,8 +65,8 @@ pub enum EngineError {
         /// What the witness said.
         why: String,
     },
-    /// The witness can't be asked.
-    #[error("the witness can't be reached: {0}")]
+    /// The witness can't be asked, or does not know this log yet.
+    #[error("the witness can't be asked: {0}")]
     Witness(String),
     /// It took longer than the caller wanted to wait.
     #[error("{0} did not happen in time; try again")]

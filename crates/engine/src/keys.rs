@@ -27,6 +27,7 @@ struct StoredStatement {
 }
 
 /// The keys in use, each the newest of its role.
+#[derive(Clone)]
 pub(crate) struct TenantKeys {
     pub log: Arc<dyn Signer>,
     pub evidence: Arc<dyn Signer>,

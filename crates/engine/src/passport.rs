@@ -10,6 +10,10 @@ use mandate_ledger::{BuildInput, Dsse, Entry, PassportEntry, TilePath, inclusion
 /// Leaves or nodes in a full tile (C2SP tlog-tiles).
 const TILE: u64 = 256;
 
+/// How long a new token key is published before it signs: receivers that meet an unknown key ask again
+/// at most every few seconds.
+const PUBLISHED_BEFORE_USE: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// An entry with its proof, for `audit proof`.
 pub struct Inclusion {
     /// Index in the log.
@@ -164,6 +168,11 @@ impl Engine {
         let by = permit.caller().principal.subject();
         let keys = context.keys();
         let key = keys::rotate(&self.ports, context, &keys, role, &by).await?;
+        if role == KeyRole::Token {
+            // Receivers learn of it before the first token signed by it reaches them.
+            context.publish_token_key(key);
+            tokio::time::sleep(PUBLISHED_BEFORE_USE).await;
+        }
         context.reload_keys(&self.ports).await?;
         context.entries_waiting.notify_one();
         Ok(key)

@@ -5,10 +5,11 @@ use crate::{EngineError, Ports};
 use mandate_directory::{ConnectionSpec, CredentialSpec, FunctionSpec, GrantSpec, Target, WorkerSpec, grant_name};
 use mandate_flow::Program;
 use mandate_gate::Effect;
+use mandate_identity::Audience;
 use mandate_journal::{ResourceRecord, TenantStore};
-use mandate_kernel::{Class, Digest, FunctionName, ResourceName};
+use mandate_kernel::{Class, Digest, Environment, FunctionName, ResourceName};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One function of a pinned Worker.
@@ -17,6 +18,8 @@ pub(crate) struct PinnedFunction {
     pub spec: Arc<FunctionSpec>,
     pub pin: FunctionPin,
     pub effect: Arc<dyn Effect>,
+    /// Where it is, for functions over a connection.
+    connection: Option<Arc<ConnectionSpec>>,
     /// What its slot is bound to, and the owner's grant. Read when the run begins and again after each
     /// change of the tenant's configuration: these are not pinned, their owners may change them at
     /// any time.
@@ -95,6 +98,15 @@ impl Pinned {
         self.functions.values().fold(self.spec.class.clone(), |class, f| class.max(&f.spec.class))
     }
 
+    /// The receivers its functions address in an environment: no run needs authority at others.
+    pub(crate) fn audiences(&self, environment: &Environment) -> BTreeSet<Audience> {
+        let of = |function: &PinnedFunction| match &function.spec.target {
+            Target::Local(local) => Audience::new(format!("urn:mandate:local:{}", local.name)).ok(),
+            Target::Http(_) => function.connection.as_ref()?.environments.get(environment)?.audience.clone(),
+        };
+        self.functions.values().filter_map(of).collect()
+    }
+
     pub(crate) fn pins(&self) -> BTreeMap<FunctionName, FunctionPin> {
         self.functions.iter().map(|(name, f)| (name.clone(), f.pin.clone())).collect()
     }
@@ -123,7 +135,13 @@ async fn load_function(
         .effect(name, &spec, connection_spec.as_ref())
         .map_err(|why| EngineError::Inconsistent(format!("function {resource}: {why}")))?;
     let pin = FunctionPin { function: record.digest, connection: connection.map(|c| c.digest) };
-    Ok(PinnedFunction { spec: Arc::new(spec), pin, effect, credential: None })
+    Ok(PinnedFunction {
+        spec: Arc::new(spec),
+        pin,
+        effect,
+        connection: connection_spec.map(Arc::new),
+        credential: None,
+    })
 }
 
 async fn load_credential(

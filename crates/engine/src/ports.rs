@@ -43,7 +43,10 @@ pub enum WitnessError {
         /// The size it has seen.
         known: u64,
     },
-    /// It refuses.
+    /// It knows no such log yet (404).
+    #[error("the witness does not know this log: {0}")]
+    UnknownLog(String),
+    /// It refuses: the tree does not extend what it has seen, or is not signed as it should be.
     #[error("{0}")]
     Refused(String),
 }

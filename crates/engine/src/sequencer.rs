@@ -45,8 +45,7 @@ impl Engine {
 
     /// One round: integrate what is pending, sign, have it cosigned.
     pub(crate) async fn sequence_once(&self, context: &TenantContext) -> Result<(), EngineError> {
-        let mut head = context.store.head().await?;
-        while integrate(context.store.as_ref(), &mut head).await? {}
+        let head = integrate_all(context.store.as_ref()).await?;
         if head.frontier.size() == 0 || head.cosigned_size == head.frontier.size() {
             return Ok(());
         }
@@ -95,20 +94,22 @@ impl Engine {
                 }
                 // It cosigned this log before, and does not take what it is shown now for the same.
                 Err(WitnessError::Refused(why)) if head.cosigned_size > 0 => return Err(rolled_back(context, &why)),
-                Err(other) => return Err(EngineError::Witness(other.to_string())),
+                Err(WitnessError::Refused(why)) => return Err(rolled_back(context, &why)),
+                Err(other @ (WitnessError::Unreachable(_) | WitnessError::UnknownLog(_))) => {
+                    return Err(EngineError::Witness(other.to_string()));
+                }
             }
         }
         Err(EngineError::Witness("it keeps naming other sizes".to_owned()))
     }
 
-    /// A node refuses to start on a tree smaller than, or other than, the last witnessed one.
+    /// A node refuses to start on a tree smaller than, or other than, the last witnessed one. The
+    /// witness is asked even when nothing is new: that is how a restored old database is noticed.
     pub(crate) async fn check_not_rolled_back(&self, context: &TenantContext) -> Result<(), EngineError> {
-        let mut head = context.store.head().await?;
-        while integrate(context.store.as_ref(), &mut head).await? {}
+        let head = integrate_all(context.store.as_ref()).await?;
         if head.frontier.size() == 0 {
             return Ok(());
         }
-        // Also when all is cosigned: a store that was set back may be, up to where it was set back to.
         match self.have_cosigned(context, &head).await {
             Err(EngineError::Witness(why)) => {
                 tracing::warn!(tenant = %context.tenant, why, "the witness can't be asked now");
@@ -128,6 +129,13 @@ impl Engine {
     fn witness_keys(&self) -> Vec<VerifierKey> {
         self.ports.witness.keys()
     }
+}
+
+/// Takes everything pending into the tree, and gives its head.
+async fn integrate_all(store: &dyn TenantStore) -> Result<LogHead, EngineError> {
+    let mut head = store.head().await?;
+    while integrate(store, &mut head).await? {}
+    Ok(head)
 }
 
 /// Takes one batch of pending entries into the tree. `false` when there was none.

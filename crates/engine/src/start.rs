@@ -122,7 +122,12 @@ impl Engine {
         let target = Target::Start { worker: &request.worker, class: new.class.clone(), run: facts };
         let run = RunId::generate(new.started_at, self.ports.entropy.as_ref()).map_err(EngineError::from)?;
         let decision = match self.judge_access(context, caller, Action::RunStart, &target).await? {
-            Err(refusal) => return Ok(Some(self.refuse_start(context, run, new, &refusal).await?)),
+            Err(refusal) => {
+                return match self.refuse_start(context, run, new, &refusal).await {
+                    Err(EngineError::Commit(CommitError::DuplicateStart { run })) => Err(StartError::Duplicate(run)),
+                    other => Ok(Some(other?)),
+                };
+            }
             Ok(permit) => permit.decision().clone(),
         };
         let authority = self.run_authority(context, caller, &pinned, &environment, new.started_at).await?;
@@ -210,7 +215,7 @@ impl Engine {
         let needed: BTreeSet<_> = pinned.functions.values().flat_map(|f| f.spec.scopes.iter().cloned()).collect();
         let ask = Authority {
             scopes: own.scopes.intersection(&needed).cloned().collect(),
-            audiences: own.audiences.clone(),
+            audiences: own.audiences.intersection(&pinned.audiences(environment)).cloned().collect(),
             functions: own
                 .functions
                 .iter()

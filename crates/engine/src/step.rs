@@ -72,7 +72,7 @@ impl Driver {
         }
         let span = tracing::info_span!(
             "step", tenant = %self.context.tenant, run = %self.run, step = seq.0, attempt = attempt.0, function = %wanted.function,
-            actor = %self.new.initiator.subject(), worker = %self.new.worker, class = ?self.new.class.impact,
+            actor = %self.new.initiator.subject(), worker = %self.new.worker, class = self.new.class.impact.as_str(),
             scopes = tracing::field::Empty, outcome = tracing::field::Empty,
         );
         self.attempt(engine, wanted, attempt).instrument(span).await

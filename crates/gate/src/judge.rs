@@ -134,7 +134,7 @@ impl Gate {
 /// The rules that no policy can relax. Returns the hop's authority.
 fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<Option<Authority>, RefusalKind> {
     if let Some(key) = facts.standing.revoked.first() {
-        return Err(RefusalKind::Revoked(describe(key)));
+        return Err(RefusalKind::Revoked(key.to_string()));
     }
     if facts.authority.not_after <= now {
         return Err(RefusalKind::OutsideAuthority(identity::Widening::Lifetime));
@@ -210,20 +210,6 @@ fn grant_covers(facts: &StepFacts, grant: &GrantFacts, now: Timestamp) -> Result
         return Ok(());
     };
     Err(RefusalKind::GrantStale { grant: grant.name.clone(), why: why.to_owned(), owner: grant.owner.clone() })
-}
-
-fn describe(key: &mandate_journal::EpochKey) -> String {
-    use mandate_journal::EpochKey as E;
-    match key {
-        E::Tenant => "the tenant's authority".to_owned(),
-        E::User(name) => format!("the authority of {name}"),
-        E::Credential(name) => format!("credential {name}"),
-        E::Function(name) => format!("function {name}"),
-        E::Worker(name) => format!("Worker {name}"),
-        E::Grant(name) => format!("grant {name}"),
-        E::Run(name) => format!("run {name}"),
-        E::Configuration => "the configuration".to_owned(),
-    }
 }
 
 /// The question put to policy: the Worker asks, on behalf of the initiator, to call a function.

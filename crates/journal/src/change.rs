@@ -4,6 +4,7 @@ use crate::SealedPayload;
 use mandate_kernel::{Digest, Tenant, Timestamp};
 use mandate_ledger::Entry;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Whose authority can be withdrawn at once (I9). Each has an epoch; revoking raises it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +27,21 @@ pub enum EpochKey {
     /// The tenant's configuration: policies, bindings, credentials, grants. No run holds this epoch;
     /// raising it makes every decision in the making be made again, under what is configured now.
     Configuration,
+}
+
+impl fmt::Display for EpochKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("the tenant's authority"),
+            Self::User(name) => write!(f, "the authority of {name}"),
+            Self::Credential(name) => write!(f, "credential {name}"),
+            Self::Function(name) => write!(f, "function {name}"),
+            Self::Worker(name) => write!(f, "Worker {name}"),
+            Self::Grant(name) => write!(f, "grant {name}"),
+            Self::Run(name) => write!(f, "run {name}"),
+            Self::Configuration => f.write_str("the configuration"),
+        }
+    }
 }
 
 /// The revocation facts at one moment, read together.

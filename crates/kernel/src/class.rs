@@ -16,6 +16,18 @@ pub enum Impact {
     ActionTaking,
 }
 
+impl Impact {
+    /// The text form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::AnalysisOnly => "analysis-only",
+            Self::ActionTaking => "action-taking",
+        }
+    }
+}
+
 /// Kinds of data that rules outside the system care about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

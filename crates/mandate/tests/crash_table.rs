@@ -155,7 +155,7 @@ struct Row {
 }
 
 /// Ends a house at its N-th step and starts it again.
-fn row(lane: &Lane, at: usize) -> Row {
+fn row(lane: &Lane, ready: usize, at: usize) -> Row {
     let begun = Instant::now();
     let name = format!("row-{at}");
     let data = lane.copy(&name);
@@ -171,7 +171,8 @@ fn row(lane: &Lane, at: usize) -> Row {
     let acknowledged = start(&house, &key);
     let died_at = end_or_rest(&mut house, &log).then(|| passed(&log).get(at - 1).cloned()).flatten();
     // Every other row ends once more, while the house recovers from the first end.
-    let second = at.is_multiple_of(2).then(|| crash_in_recovery(&mut house, &log, at / 2));
+    let again_at = ready / 2 + (at - ready) * 2 / 3;
+    let second = at.is_multiple_of(2).then(|| crash_in_recovery(&mut house, &log, again_at));
     let ready_again = house.restart();
     let outcome = check(&house, &key, acknowledged.as_deref());
     assert!(ready_again < Duration::from_secs(30), "ready again only after {ready_again:?}");
@@ -268,14 +269,14 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// The rows that a lane takes, one after the other, until none is left.
-fn work(lane: &Lane, waiting: &Mutex<Vec<usize>>) -> Vec<Row> {
+/// Takes rows, one after the other, until none is left.
+fn work(waiting: &Mutex<Vec<usize>>, row: impl Fn(usize) -> Row) -> Vec<Row> {
     let mut rows = Vec::new();
     loop {
         let next = waiting.lock().unwrap().pop();
         let Some(at) = next else { return rows };
         let begun = Instant::now();
-        rows.push(catch_unwind(AssertUnwindSafe(|| row(lane, at))).unwrap_or_else(|panic| Row {
+        rows.push(catch_unwind(AssertUnwindSafe(|| row(at))).unwrap_or_else(|panic| Row {
             at,
             name: None,
             outcome: format!("FAILED: {}", said(panic.as_ref())),
@@ -284,33 +285,74 @@ fn work(lane: &Lane, waiting: &Mutex<Vec<usize>>) -> Vec<Row> {
     }
 }
 
-#[test]
-fn a_run_survives_the_end_of_the_process_at_each_of_its_steps() {
-    let lanes: Vec<Lane> = std::thread::scope(|scope| {
-        let seeding: Vec<_> = (0..LANES).map(|_| scope.spawn(Lane::new)).collect();
-        seeding.into_iter().map(|lane| lane.join().unwrap()).collect()
-    });
-    let (ready, last) = points(&lanes[0]);
+/// Makes the table of these rows, some at the same time. Fails when one of them does.
+fn table(indexes: std::ops::RangeInclusive<usize>, lanes: &[impl Fn(usize) -> Row + Sync]) -> (Vec<Row>, String) {
     let only: Option<usize> = std::env::var("MANDATE_CRASH_ONLY").ok().map(|at| at.parse().unwrap());
-    let mut indexes: Vec<usize> = (ready + 1..=last).filter(|at| only.is_none_or(|only| only == *at)).collect();
-    indexes.reverse();
-    let waiting = Mutex::new(indexes);
+    let mut text = format!("steps {indexes:?}\n");
+    let waiting: Vec<usize> = indexes.filter(|at| only.is_none_or(|only| only == *at)).rev().collect();
+    let waiting = Mutex::new(waiting);
     let mut rows: Vec<Row> = std::thread::scope(|scope| {
-        let working: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| work(lane, &waiting))).collect();
+        let working: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| work(&waiting, lane))).collect();
         working.into_iter().flat_map(|rows| rows.join().unwrap()).collect()
     });
     rows.sort_by_key(|row| row.at);
-    let mut table = format!("steps {} to {last}\n", ready + 1);
     for row in &rows {
         let name = row.name.as_deref().unwrap_or("-");
-        writeln!(table, "{:4}  {name:28} {:5.2} s  {}", row.at, row.took.as_secs_f64(), row.outcome).unwrap();
+        writeln!(text, "{:4}  {name:28} {:5.2} s  {}", row.at, row.took.as_secs_f64(), row.outcome).unwrap();
     }
-    println!("{table}");
-    assert!(rows.iter().all(|row| !row.outcome.starts_with("FAILED")), "{table}");
-    if only.is_none() {
+    println!("{text}");
+    assert!(rows.iter().all(|row| !row.outcome.starts_with("FAILED")), "{text}");
+    (rows, text)
+}
+
+#[test]
+fn a_run_survives_the_end_of_the_process_at_each_of_its_steps() {
+    let seeded: Vec<Lane> = std::thread::scope(|scope| {
+        let seeding: Vec<_> = (0..LANES).map(|_| scope.spawn(Lane::new)).collect();
+        seeding.into_iter().map(|lane| lane.join().unwrap()).collect()
+    });
+    let (ready, last) = points(&seeded[0]);
+    let lanes: Vec<_> = seeded.iter().map(|lane| move |at| row(lane, ready, at)).collect();
+    let (rows, text) = table(ready + 1..=last, &lanes);
+    if rows.len() > 1 {
         let hit: BTreeSet<&str> = rows.iter().filter_map(|row| row.name.as_deref()).collect();
         let missed: Vec<_> = NAMES.iter().filter(|name| !hit.contains(*name)).collect();
-        assert!(missed.is_empty(), "the process never ended at {missed:?}\n{table}");
-        assert!(rows.iter().filter(|row| row.name.is_some()).count() > 50, "most rows end the process\n{table}");
+        assert!(missed.is_empty(), "the process never ended at {missed:?}\n{text}");
+        assert!(rows.iter().filter(|row| row.name.is_some()).count() > 50, "most rows end the process\n{text}");
     }
+}
+
+/// Ends a house at the N-th step of its very first start.
+fn first_start(folder: &Path, at: usize) -> Row {
+    let begun = Instant::now();
+    let data = folder.join(format!("first-{at}")).join("data");
+    let log = data.with_file_name("points.log");
+    let env = [("MANDATE_CRASH_AT", at.to_string()), ("MANDATE_CRASH_LOG", log.to_str().unwrap().to_owned())];
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let port = process::unused_port();
+    // The last steps may come after it said that it is ready.
+    let ended = House::start_with(&data, port, &env).is_err();
+    let name = passed(&log).get(at - 1).filter(|_| ended).cloned();
+    let house = House::start_in(&data, port);
+    let run = house.start_run();
+    let view = house.settled(&run, SETTLES);
+    evidence::ended_once(&house, &view);
+    evidence::passport_verifies(&house, &run);
+    evidence::ledger_is_clean(&house);
+    drop(house);
+    process::none_left_of(&data);
+    std::fs::remove_dir_all(data.parent().unwrap()).unwrap();
+    Row { at, name, outcome: view["state"].as_str().unwrap().to_owned(), took: begun.elapsed() }
+}
+
+#[test]
+fn a_first_start_that_ends_at_any_step_is_mended_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("points/data");
+    let log = data.with_file_name("points.log");
+    drop(House::start_with(&data, process::unused_port(), &[("MANDATE_CRASH_LOG", log.to_str().unwrap())]).unwrap());
+    let folder = folder.path();
+    let (rows, text) = table(1..=passed(&log).len(), &[|at| first_start(folder, at), |at| first_start(folder, at)]);
+    let ended = rows.iter().filter(|row| row.name.is_some()).count();
+    assert!(rows.len() == 1 || ended > 60, "most rows end the process\n{text}");
 }

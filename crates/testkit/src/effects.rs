@@ -15,9 +15,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The audience of every simulated receiver.
-const AUDIENCE: &str = "urn:mandate:sim";
-
 /// What a receiver does with one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
@@ -237,7 +234,7 @@ impl Effect for SimEffect {
                 arguments: canonical_json(&call.arguments).map_err(|e| arguments(e.to_string()))?,
             },
             destination: format!("local:{}", self.receiver),
-            audience: Audience::new(AUDIENCE).ok(),
+            audience: Audience::new(format!("urn:mandate:local:{}", self.receiver)).ok(),
             slot,
         })
     }

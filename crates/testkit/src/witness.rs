@@ -32,6 +32,7 @@ pub struct SimWitness {
 fn said(refusal: &WitnessRefusal) -> WitnessError {
     match refusal {
         WitnessRefusal::Conflict { known_size } => WitnessError::Conflict { known: *known_size },
+        WitnessRefusal::UnknownOrigin(_) => WitnessError::UnknownLog(refusal.to_string()),
         other => WitnessError::Refused(other.to_string()),
     }
 }
@@ -96,7 +97,9 @@ impl SimWitness {
 
 /// The keys of every log it trusts, first ones and those it vouched for since.
 fn rings(memory: &Memory) -> Result<Vec<KeyRing>, WitnessError> {
-    let Some(anchor) = &memory.anchor else { return Err(refused("no log is known")) };
+    let Some(anchor) = &memory.anchor else {
+        return Err(WitnessError::UnknownLog("it knows none".to_owned()));
+    };
     let mut rings = Vec::new();
     for tenant in anchor.tenants().keys() {
         let mut ring = KeyRing::from_anchor(anchor, tenant).map_err(refused)?;

@@ -3,10 +3,10 @@
 use super::{Actor, add_entry, check, commit, not_the_owner};
 use crate::Problem;
 use axum::http::StatusCode;
-use mandate_directory::{CredentialSpec, GrantSpec, Kind, Manifest, Spec};
+use mandate_directory::{CredentialSpec, GrantSpec, Kind, Manifest, RoleBindingSpec, RoleName, RoleScope, Spec};
 use mandate_engine::{Engine, Target, TenantContext};
 use mandate_journal::{Change, EpochKey, ResourceRecord, ResourceWrite};
-use mandate_kernel::{Digest, FunctionName, ResourceName, canonical_json};
+use mandate_kernel::{Action, Caller, Digest, FunctionName, ResourceName, canonical_json};
 use mandate_ledger::EventKind;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -143,6 +143,10 @@ async fn judge(engine: &Engine, context: &TenantContext, by: Actor<'_>, planned:
     };
     for plan in planned {
         let (kind, name) = (plan.manifest.kind, &plan.manifest.metadata.name);
+        if let Some(worker) = shared_worker(plan) {
+            authorize_sharing(engine, context, caller, name, worker).await?;
+            continue;
+        }
         let permit = engine.authorize(context, caller, kind.edit(), &Target::Config { kind, name }).await?;
         let held = plan.held.as_ref().and_then(|held| serde_json::from_value::<CredentialSpec>(held.spec.clone()).ok());
         if let (Spec::Credential(new), Some(held), true) = (&plan.spec, held, kind == Kind::Credential)
@@ -154,6 +158,43 @@ async fn judge(engine: &Engine, context: &TenantContext, by: Actor<'_>, planned:
             return Err(not_the_owner(engine, context, &permit, name, detail).await);
         }
     }
+    Ok(())
+}
+
+/// Roles that whoever may share a Worker gives on it.
+const SHAREABLE: &[RoleName] = &[RoleName::Runner, RoleName::Viewer, RoleName::Editor, RoleName::Approver];
+
+/// The Worker that a role binding shares: it is about one resource and gives a role that may be shared,
+/// and so did the version before it.
+fn shared_worker(plan: &Planned) -> Option<&ResourceName> {
+    let Spec::RoleBinding(binding) = &plan.spec else { return None };
+    let worker = shares(binding)?;
+    let Some(held) = &plan.held else { return Some(worker) };
+    let before: RoleBindingSpec = serde_json::from_value(held.spec.clone()).ok()?;
+    (shares(&before) == Some(worker)).then_some(worker)
+}
+
+fn shares(binding: &RoleBindingSpec) -> Option<&ResourceName> {
+    match &binding.on {
+        RoleScope::Resource(worker) if SHAREABLE.contains(&binding.role) => Some(worker),
+        _ => None,
+    }
+}
+
+/// Sharing a Worker takes the right to share it, or the right to change bindings at all.
+async fn authorize_sharing(
+    engine: &Engine,
+    context: &TenantContext,
+    caller: &Caller,
+    binding: &ResourceName,
+    worker: &ResourceName,
+) -> Result<(), Problem> {
+    let whole = Target::Config { kind: Kind::RoleBinding, name: binding };
+    if engine.may(context, caller, Action::DirectoryEdit, &whole).await? {
+        return Ok(());
+    }
+    let target = Target::Config { kind: Kind::Worker, name: worker };
+    engine.authorize(context, caller, Action::WorkerShare, &target).await?;
     Ok(())
 }
 

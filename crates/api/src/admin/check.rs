@@ -173,14 +173,15 @@ impl House<'_> {
             if !replaced(&record.name)
                 && let Ok(spec) = serde_json::from_value::<PolicySpec>(record.spec)
             {
-                sources.push(PolicySource::new(spec.file, spec.text));
+                sources.push(PolicySource::new(spec.source_name(&record.name), spec.text));
             }
         }
         let mut files = Vec::new();
         for plan in self.planned {
             if let Spec::Policy(policy) = &plan.spec {
-                files.push((policy.file.clone(), plan.at));
-                sources.push(PolicySource::new(policy.file.clone(), policy.text.clone()));
+                let name = policy.source_name(plan.manifest.metadata.name.as_str());
+                files.push((name.clone(), plan.at));
+                sources.push(PolicySource::new(name, policy.text.clone()));
             }
         }
         if let Err(errors) = PolicySet::compile(&sources) {

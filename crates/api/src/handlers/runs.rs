@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mandate_engine::{Denied, StartRequest, Target};
+use mandate_engine::{Denied, StartError, StartRequest, Target};
 use mandate_gate::{Access, Permit};
 use mandate_journal::{RunQuery, RunRecord};
 use mandate_kernel::{Action, Duration, Environment, ResourceName, RunId, StepSeq};
@@ -60,15 +60,25 @@ pub(crate) async fn start(
         input: body.input,
         start_key,
     };
-    let run = match state.engine.start(&who.caller, request).await {
-        Ok(started) => started.run,
+    let asked = request.clone();
+    let (run, again) = match state.engine.start(&who.caller, request).await {
+        Ok(started) => (started.run, false),
         // The same request again: the answer is the run it started.
-        Err(mandate_engine::StartError::Duplicate(run)) => run,
+        Err(StartError::Duplicate(run)) => (run, true),
         Err(other) => return Err(other.into()),
     };
     let patience = wait.patience().unwrap_or(Duration::from_millis(0));
     let record = state.engine.settled(&who.context, &run, patience).await?;
+    if again && !is_of(&record, &asked) {
+        return Err(StartError::Duplicate(run).into());
+    }
     Ok((StatusCode::CREATED, Json(view::run(&record))))
+}
+
+/// Whether the run is what this request asks for, as far as a run tells.
+fn is_of(record: &RunRecord, asked: &StartRequest) -> bool {
+    let environment = asked.environment.as_ref().is_none_or(|environment| *environment == record.new.environment);
+    environment && record.new.worker == asked.worker && record.new.purpose == asked.purpose.trim()
 }
 
 fn idempotency_key(text: &str) -> Result<String, Problem> {

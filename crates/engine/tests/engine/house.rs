@@ -131,7 +131,7 @@ async fn set_up(context: &TenantContext, worker: &Value) {
             "house/alice",
             json!({
                 "subjects": ["user:alice"], "environments": ["sandbox"], "scopes": ["sim.use"],
-                "audiences": ["urn:mandate:sim"], "functions": {"sim.read": {}, "sim.once": {}},
+                "audiences": ["urn:mandate:local:read", "urn:mandate:local:once"], "functions": {"sim.read": {}, "sim.once": {}},
             }),
         ),
         (

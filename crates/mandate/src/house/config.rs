@@ -107,6 +107,8 @@ impl ServeConfig {
 
     pub(crate) fn root_key(&self) -> Result<RootKey> {
         Ok(match &self.root_key {
+            // A database without its root key is lost, not new: no key is made beside one.
+            RootKeySource::File(path) if self.data_dir.join("mandate.db").exists() => RootKey::from_file(path, None)?,
             RootKeySource::File(path) => RootKey::from_file(path, Some(&SystemEntropy))?,
             RootKeySource::Env(name) => RootKey::from_env(name)?,
             RootKeySource::Systemd(name) => RootKey::from_systemd(name)?,

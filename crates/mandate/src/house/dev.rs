@@ -2,7 +2,7 @@
 
 use super::wiring::{Node, NodeConfig, node};
 use super::witness_client::WitnessClient;
-use super::{anchor, files, seed, telemetry};
+use super::{anchor, files, seed, signals, telemetry};
 use crate::cli::args::DevArgs;
 use anyhow::{Context, Result};
 use axum::Json;
@@ -11,7 +11,7 @@ use mandate_api::{ApiState, Providers, router};
 use mandate_devkit::{ACCOUNTS, DEMO, DEV_GRANT, Devkit, DevkitConfig, OTHER, ReportFaults};
 use mandate_engine::TenantContext;
 use mandate_identity::{Audience, Provider, ProviderConfig};
-use mandate_kernel::{Duration, SystemClock, SystemEntropy, Tenant};
+use mandate_kernel::{Duration, Entropy, SystemClock, SystemEntropy, Tenant};
 use mandate_ledger::VerifierKey;
 use mandate_vault::RootKey;
 use serde_json::{Value, json};
@@ -62,7 +62,9 @@ impl House {
         let anchor_path = folder.join("trust.json");
         let (witness, witness_url, key) = start_witness(folder, &anchor_path).await?;
         let client = WitnessClient::new(witness_url, key.clone())?;
-        let root = RootKey::from_file(&folder.join("root.key"), Some(&SystemEntropy))?;
+        // A database without its root key is lost, not new: no key is made beside one.
+        let new: Option<&dyn Entropy> = if folder.join("mandate.db").exists() { None } else { Some(&SystemEntropy) };
+        let root = RootKey::from_file(&folder.join("root.key"), new)?;
         let node = node(NodeConfig {
             data_dir: folder,
             public_url: url.clone(),
@@ -110,7 +112,7 @@ impl House {
             tracing::info!(runs = recovering, "interrupted runs are taken up");
         }
         writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
-        let served = axum::serve(listener, router).with_graceful_shutdown(told_to_end()).await;
+        let served = axum::serve(listener, router).with_graceful_shutdown(signals::told_to_end()).await;
         self.node.engine.close();
         self.node.store.close().await;
         self.devkit.shutdown().await;
@@ -142,17 +144,6 @@ impl House {
             json!({"issuer": issuer, "token_endpoint": format!("{issuer}/token"), "grant_type": DEV_GRANT, "accounts": accounts})
         };
         json!({"tenants": {DEMO: tenant(DEMO), OTHER: tenant(OTHER)}})
-    }
-}
-
-async fn told_to_end() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }
 

@@ -8,6 +8,7 @@ mod files;
 mod full_disk;
 mod seed;
 mod serve;
+mod signals;
 mod telemetry;
 mod wiring;
 mod witness_client;

@@ -3,7 +3,7 @@
 use super::config::{ServeConfig, TenantConfig};
 use super::wiring::{NodeConfig, node};
 use super::witness_client::WitnessClient;
-use super::{anchor, files, telemetry};
+use super::{anchor, files, signals, telemetry};
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, anyhow};
 use mandate_api::admin::{self, Actor};
@@ -49,9 +49,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     node.engine.recover().await?;
     let ready = json!({"url": config.public_url, "listen": listener.local_addr()?, "trust": trust});
     writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
-    let served = axum::serve(listener, router(state))
-        .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
-        .await;
+    let served = axum::serve(listener, router(state)).with_graceful_shutdown(signals::told_to_end()).await;
     node.engine.close();
     node.store.close().await;
     served.context("the server stopped")

@@ -42,7 +42,9 @@ impl WitnessClient {
                 Ok(known) => Err(WitnessError::Conflict { known }),
                 Err(_) => Err(WitnessError::Refused(text)),
             },
-            other => Err(WitnessError::Refused(format!("{other}: {}", text.trim()))),
+            404 => Err(WitnessError::UnknownLog(text.trim().to_owned())),
+            status if status >= 500 => Err(WitnessError::Unreachable(format!("{status}: {}", text.trim()))),
+            status => Err(WitnessError::Refused(format!("{status}: {}", text.trim()))),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The witness: a process with a key of its own that cosigns a log's checkpoints only if each extends
 //! the one before (C2SP tlog-witness). What it has seen is on disk before its signature leaves.
 
-use super::{files, telemetry};
+use super::{files, signals, telemetry};
 use crate::cli::args::WitnessArgs;
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -78,7 +78,7 @@ async fn ended(parent: bool) {
     };
     tokio::select! {
         () = gone => {}
-        _ = tokio::signal::ctrl_c() => {}
+        () = signals::told_to_end() => {}
     }
 }
 

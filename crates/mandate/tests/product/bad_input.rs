@@ -17,6 +17,7 @@ const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("an unknown key", "  - one:\n      set: {a: 1}\n      sett: {a: 2}\n", "bad.yaml:9:7"),
     ("not a task", "  - one: {seet: {a: 1}}\n", "bad.yaml:7:"),
     ("jq outside the tame subset", "  - one:\n      set: {a: '${ env }'}\n", "bad.yaml:8:"),
+    ("a secret in an expression", "  - one:\n      set: {a: '${ $secrets.key }'}\n", "bad.yaml:8:"),
     ("jq that recurses", "  - one:\n      set: {a: '${ def f: f; f }'}\n", "bad.yaml:8:"),
     ("jq that does not parse", "  - one:\n      set: {a: '${ .a | }'}\n", "bad.yaml:8:"),
     ("a jump to nowhere", "  - one:\n      set: {a: 1}\n      then: nowhere\n", "bad.yaml:9:"),

@@ -57,12 +57,8 @@ impl SimStore {
     /// An empty disk.
     #[must_use]
     pub fn new(faults: Arc<Faults>) -> Self {
-        let shared = Shared {
-            state: Mutex::default(),
-            faults,
-            acknowledged: Mutex::default(),
-            commits: AtomicUsize::new(0),
-        };
+        let shared =
+            Shared { state: Mutex::default(), faults, acknowledged: Mutex::default(), commits: AtomicUsize::new(0) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -152,7 +148,13 @@ impl System for SimStore {
                     let unfinished = |row: &state::Row| {
                         row.record.status.state == RunState::Running || !row.open_leases().is_empty()
                     };
-                    found.extend(state.runs.values().filter(|row| unfinished(row)).map(|row| (tenant.clone(), row.record.run.clone())));
+                    found.extend(
+                        state
+                            .runs
+                            .values()
+                            .filter(|row| unfinished(row))
+                            .map(|row| (tenant.clone(), row.record.run.clone())),
+                    );
                 }
                 found
             })

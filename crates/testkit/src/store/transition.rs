@@ -165,13 +165,7 @@ fn fresh(t: &Transition, new: &mandate_journal::NewRun, status: &RunStatus) -> R
         epoch: t.fence.epoch,
         chain: ChainHead { next: 0, last: None },
     };
-    Row {
-        record,
-        journal: Vec::new(),
-        admissions: BTreeMap::new(),
-        leases: BTreeMap::new(),
-        timers: BTreeMap::new(),
-    }
+    Row { record, journal: Vec::new(), admissions: BTreeMap::new(), leases: BTreeMap::new(), timers: BTreeMap::new() }
 }
 
 fn admit(row: &mut Row, t: &Transition) -> Result<(), CommitError> {
