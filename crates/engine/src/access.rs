@@ -3,7 +3,7 @@
 
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::{Kind, roles_on};
-use mandate_gate::{Access, AccessQuestion, Permit, Refusal};
+use mandate_gate::{Access, AccessQuestion, Permit, Refusal, RefusalKind};
 use mandate_journal::{Change, RunRecord};
 use mandate_kernel::{Action, Caller, Class, DecisionId, Environment, Principal, ResourceKind, ResourceName, RunId};
 use mandate_ledger::{Event, EventKind};
@@ -65,7 +65,8 @@ impl Engine {
         action: Action,
         target: &Target<'_>,
     ) -> Result<Permit<Access>, Denied> {
-        match self.judge_access(context, caller, action, target).await? {
+        let judged = self.judge_access(context, caller, action, target).await?;
+        match judged.and_then(|permit| there(permit, target)) {
             Ok(permit) => Ok(permit),
             Err(refusal) => {
                 self.record_denial(context, caller, action, &resource_of(caller, action, target).name, &refusal)
@@ -157,6 +158,20 @@ impl Engine {
         tracing::warn!(tenant = %context.tenant, actor = %caller.principal.subject(), action = %action, resource, decision = %refusal.decision, reason = refusal.kind.code(), "refused");
         Ok(())
     }
+}
+
+/// Nobody may do anything with what is not there, whatever their rights.
+fn there(permit: Permit<Access>, target: &Target<'_>) -> Result<Permit<Access>, Box<Refusal>> {
+    match target {
+        Target::AbsentRun(run) => Err(absent(&permit, &format!("run {run}"))),
+        _ => Ok(permit),
+    }
+}
+
+/// The refusal of a request that policy allows, about something that is not there.
+pub(crate) fn absent(permit: &Permit<Access>, what: &str) -> Box<Refusal> {
+    let kind = RefusalKind::Absent(what.to_owned());
+    Box::new(Refusal { decision: permit.decision().clone(), kind, policy: None })
 }
 
 /// What is known about a run that is not there.

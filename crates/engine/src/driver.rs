@@ -42,6 +42,7 @@ pub(crate) enum Ended {
 }
 
 /// What a step came to.
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, on its way from the step to the machine")]
 pub(crate) enum StepEnd {
     /// The machine is told.
     Tell(Event),

@@ -130,7 +130,7 @@ impl Engine {
                 sender.send_replace(true);
             }
             match ended {
-                Ok(Ended::Parked { .. } | Ended::Finished) => {}
+                Ok(Ended::Parked | Ended::Finished) => {}
                 Err(error) if error.is_fenced() => tracing::info!(%run, "another driver has this run"),
                 Err(error) if error.is_passing() => {
                     tracing::error!(%run, %error, "driver stopped; the run is taken up again");

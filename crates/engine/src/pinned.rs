@@ -98,6 +98,14 @@ impl Pinned {
         self.functions.values().fold(self.spec.class.clone(), |class, f| class.max(&f.spec.class))
     }
 
+    /// A function whose system nobody connected in this environment.
+    pub(crate) fn unconnected(&self, environment: &Environment) -> Option<&FunctionName> {
+        let is_missing = |function: &PinnedFunction| {
+            function.connection.as_ref().is_some_and(|connection| !connection.environments.contains_key(environment))
+        };
+        self.functions.iter().find(|(_, function)| is_missing(function)).map(|(name, _)| name)
+    }
+
     /// The receivers its functions address in an environment: no run needs authority at others.
     pub(crate) fn audiences(&self, environment: &Environment) -> BTreeSet<Audience> {
         let of = |function: &PinnedFunction| match &function.spec.target {

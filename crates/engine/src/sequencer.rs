@@ -92,8 +92,6 @@ impl Engine {
                 Err(WitnessError::Conflict { known }) => {
                     return Err(rolled_back(context, &format!("it has seen {known} entries, here are {size}")));
                 }
-                // It cosigned this log before, and does not take what it is shown now for the same.
-                Err(WitnessError::Refused(why)) if head.cosigned_size > 0 => return Err(rolled_back(context, &why)),
                 Err(WitnessError::Refused(why)) => return Err(rolled_back(context, &why)),
                 Err(other @ (WitnessError::Unreachable(_) | WitnessError::UnknownLog(_))) => {
                     return Err(EngineError::Witness(other.to_string()));

@@ -1,6 +1,6 @@
 //! Starting a run: authenticate was done, now classify, decide, pin, and begin (mission 20–22).
 
-use crate::access::{Denied, Target};
+use crate::access::{Denied, Target, absent};
 use crate::draft::Draft;
 use crate::driver::Driver;
 use crate::header::RunHeader;
@@ -10,7 +10,7 @@ use crate::pinned::Pinned;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::own_authority;
 use mandate_flow::{Labelled, Machine, Start};
-use mandate_gate::{Refusal, StandingFacts};
+use mandate_gate::{Refusal, RefusalKind, StandingFacts};
 use mandate_identity::Authority;
 use mandate_journal::{ChainHead, CommitError, EpochKey, EventBody, NewRun, RunState, RunStatus};
 use mandate_kernel::{
@@ -54,10 +54,9 @@ pub struct Started {
 /// Why no run exists.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no such Worker for this caller: absent, or not to be seen by them. One answer for both;
-    /// with the decision where one refused.
+    /// There is no such Worker for this caller: absent, or not to be seen by them. One answer for both.
     #[error("there is no Worker {0} here, or you have no right to see it")]
-    NotVisible(ResourceName, Option<DecisionId>),
+    NotVisible(ResourceName, DecisionId),
     /// The request itself is wrong.
     #[error("{0}")]
     BadRequest(String),
@@ -121,14 +120,15 @@ impl Engine {
         };
         let target = Target::Start { worker: &request.worker, class: new.class.clone(), run: facts };
         let run = RunId::generate(new.started_at, self.ports.entropy.as_ref()).map_err(EngineError::from)?;
-        let decision = match self.judge_access(context, caller, Action::RunStart, &target).await? {
+        let judged = self.judge_access(context, caller, Action::RunStart, &target).await?;
+        let decision = match judged.and_then(|permit| reachable(permit.decision(), &pinned, &environment)) {
+            Ok(decision) => decision,
             Err(refusal) => {
                 return match self.refuse_start(context, run, new, &refusal).await {
                     Err(EngineError::Commit(CommitError::DuplicateStart { run })) => Err(StartError::Duplicate(run)),
                     other => Ok(Some(other?)),
                 };
             }
-            Ok(permit) => permit.decision().clone(),
         };
         let authority = self.run_authority(context, caller, &pinned, &environment, new.started_at).await?;
         let planned = Planned { now: new.started_at, pinned, new, decision, authority };
@@ -149,14 +149,13 @@ impl Engine {
         let target = Target::Config { kind: mandate_directory::Kind::Worker, name };
         let view = self.judge_access(context, caller, Action::WorkerView, &target).await?;
         let found = context.workers.find(&self.ports, context.store.as_ref(), name).await?;
-        match (view, found) {
-            (Ok(_), Some(pinned)) => Ok(pinned),
-            (Ok(_), None) => Err(StartError::NotVisible(name.clone(), None)),
-            (Err(refusal), _) => {
-                self.record_denial(context, caller, Action::WorkerView, name.as_str(), &refusal).await?;
-                Err(StartError::NotVisible(name.clone(), Some(refusal.decision)))
-            }
-        }
+        let refusal = match (view, found) {
+            (Ok(_), Some(pinned)) => return Ok(pinned),
+            (Ok(permit), None) => absent(&permit, &format!("Worker {name}")),
+            (Err(refusal), _) => refusal,
+        };
+        self.record_denial(context, caller, Action::WorkerView, name.as_str(), &refusal).await?;
+        Err(StartError::NotVisible(name.clone(), refusal.decision))
     }
 
     /// Checks the request against the Worker.
@@ -333,6 +332,13 @@ impl Engine {
             begun: None,
         })
     }
+}
+
+/// A run whose functions have nowhere to go in its environment does not begin.
+fn reachable(decision: &DecisionId, pinned: &Pinned, environment: &Environment) -> Result<DecisionId, Box<Refusal>> {
+    let Some(function) = pinned.unconnected(environment) else { return Ok(decision.clone()) };
+    let kind = RefusalKind::NoDestination { function: function.to_string(), environment: environment.to_string() };
+    Err(Box::new(Refusal { decision: decision.clone(), kind, policy: None }))
 }
 
 /// The input is what the initiator said: as confidential as the Worker's own class, and theirs.

@@ -15,6 +15,9 @@ pub enum RefusalKind {
     /// There is no usable policy, or one failed to evaluate (I2).
     #[error("policy could not be evaluated, so it is refused: {0}")]
     PolicyFailed(String),
+    /// What it is about is not there.
+    #[error("there is no {0} here")]
+    Absent(String),
     /// Authority it rests on was revoked.
     #[error("{0} was revoked after this run began")]
     Revoked(String),
@@ -30,6 +33,14 @@ pub enum RefusalKind {
         "function {0} acts on the initiator's authority, but its connection names no audience for a token; name one, or declare the function as service-account"
     )]
     NoAudience(String),
+    /// Nobody connected the function's system in the run's environment.
+    #[error("function {function} has no connection in environment {environment}; apply one, or start the run in another environment")]
+    NoDestination {
+        /// The function.
+        function: String,
+        /// The environment.
+        environment: String,
+    },
     /// The function rests on an embedded grant and there is none.
     #[error("no grant lets this Worker use {credential} through {function}; its owner can give one")]
     GrantMissing {
@@ -78,10 +89,12 @@ impl RefusalKind {
         match self {
             Self::Policy(_) => "policy-denied",
             Self::PolicyFailed(_) => "policy-failed",
+            Self::Absent(_) => "not-found",
             Self::Revoked(_) => "authority-revoked",
             Self::FunctionNotListed(_) => "function-not-listed",
             Self::OutsideAuthority(_) => "outside-authority",
             Self::NoAudience(_) => "no-audience",
+            Self::NoDestination { .. } => "no-destination",
             Self::GrantMissing { .. } => "grant-missing",
             Self::GrantStale { .. } => "grant-stale",
             Self::SlotUnbound(_) => "slot-unbound",

@@ -117,9 +117,35 @@ fn passed(log: &Path) -> Vec<String> {
     text.lines().filter_map(|line| line.split_once(' ')).map(|(_, name)| name.to_owned()).collect()
 }
 
-/// The steps of a run from the moment its house is ready until its last entry is cosigned: how many
-/// were passed before, and how many in all.
-fn points(lane: &Lane) -> (usize, usize) {
+/// A step: the how-many-eth of a name, which stays the same step however tasks interleave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    name: String,
+    nth: usize,
+}
+
+impl Step {
+    /// The steps passed, after the first so many.
+    fn after(first: usize, passed: &[String]) -> Vec<Self> {
+        let nth = |at: usize, name: &String| passed.iter().take(at + 1).filter(|other| *other == name).count();
+        passed.iter().enumerate().skip(first).map(|(at, name)| Self { name: name.clone(), nth: nth(at, name) }).collect()
+    }
+
+    fn env(&self, log: &Path) -> [(&'static str, String); 2] {
+        let at = format!("{}#{}", self.name, self.nth);
+        [("MANDATE_CRASH_AT", at), ("MANDATE_CRASH_LOG", log.to_str().unwrap().to_owned())]
+    }
+
+    /// Starts a house that ends at this step.
+    fn start(&self, data: &Path, port: u16, log: &Path) -> Result<House, NotReady> {
+        let env = self.env(log);
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        House::start_with(data, port, &env)
+    }
+}
+
+/// The steps of a run from the moment its house is ready until its last entry is cosigned.
+fn points(lane: &Lane) -> Vec<Step> {
     let data = lane.copy("points");
     let log = data.with_file_name("points.log");
     let mut house = House::start_with(&data, lane.port, &[("MANDATE_CRASH_LOG", log.to_str().unwrap())]).unwrap();
@@ -128,9 +154,9 @@ fn points(lane: &Lane) -> (usize, usize) {
     assert_eq!(house.settled(&run, SETTLES)["state"], "completed");
     assert!(!end_or_rest(&mut house, &log), "nothing ends it");
     drop(house);
-    let all = passed(&log).len();
+    let all = Step::after(ready, &passed(&log));
     lane.remove("points");
-    (ready, all)
+    all
 }
 
 /// Starts a run with an idempotency key; `None` when no answer came.
@@ -291,8 +317,9 @@ fn table(indexes: std::ops::RangeInclusive<usize>, lanes: &[impl Fn(usize) -> Ro
     let mut text = format!("steps {indexes:?}\n");
     let waiting: Vec<usize> = indexes.filter(|at| only.is_none_or(|only| only == *at)).rev().collect();
     let waiting = Mutex::new(waiting);
+    let waiting = &waiting;
     let mut rows: Vec<Row> = std::thread::scope(|scope| {
-        let working: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| work(&waiting, lane))).collect();
+        let working: Vec<_> = lanes.iter().map(|lane| scope.spawn(move || work(waiting, lane))).collect();
         working.into_iter().flat_map(|rows| rows.join().unwrap()).collect()
     });
     rows.sort_by_key(|row| row.at);
@@ -351,8 +378,8 @@ fn a_first_start_that_ends_at_any_step_is_mended_by_the_next() {
     let data = folder.path().join("points/data");
     let log = data.with_file_name("points.log");
     drop(House::start_with(&data, process::unused_port(), &[("MANDATE_CRASH_LOG", log.to_str().unwrap())]).unwrap());
-    let folder = folder.path();
-    let (rows, text) = table(1..=passed(&log).len(), &[|at| first_start(folder, at), |at| first_start(folder, at)]);
+    let row = |at| first_start(folder.path(), at);
+    let (rows, text) = table(1..=passed(&log).len(), &[row, row]);
     let ended = rows.iter().filter(|row| row.name.is_some()).count();
     assert!(rows.len() == 1 || ended > 60, "most rows end the process\n{text}");
 }

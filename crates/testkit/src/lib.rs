@@ -5,6 +5,8 @@
 //! fail it, keep the store out of reach for a while, or crash: then the runtime is dropped with all its
 //! tasks, and the next process begins over what was persisted. The same seed gives the same faults.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken assumption of a test's world has to stop the test")]
+
 mod clock;
 mod effects;
 mod entropy;

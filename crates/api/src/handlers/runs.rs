@@ -103,9 +103,9 @@ async fn allowed(
     let Some(record) = who.context.store().run(&id).await? else {
         let judged = state.engine.authorize(&who.context, &who.caller, action, &Target::AbsentRun(&id)).await;
         return Err(match judged {
-            Ok(_) => absent(),
+            Err(Denied::Failed(error)) => error.into(),
             Err(Denied::Refused(refusal)) => absent().decision(refusal.decision),
-            Err(failed) => failed.into(),
+            Ok(_) => absent(),
         });
     };
     match state.engine.authorize(&who.context, &who.caller, action, &Target::Run(&record)).await {

@@ -1,10 +1,5 @@
 //! The engine in a simulated world: what it does, and what it keeps to when everything else fails.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test helpers outside of test functions"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers outside of test functions")]
 
 mod crash_points;
 mod evidence;

@@ -1,7 +1,8 @@
 //! Authority that changes while a run goes on is seen by its next step.
 
 use crate::house::{
-    KEY, call, configure, forbid, open, pause, policy, record, run_alone, settled, start, tenant, the_grant, worker, world,
+    KEY, call, configure, forbid, open, pause, policy, record, run_alone, settled, start, tenant, the_grant, worker,
+    world,
 };
 use mandate_engine::TenantContext;
 use mandate_journal::{EpochKey, RunRecord, RunState};

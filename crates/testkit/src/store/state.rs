@@ -74,6 +74,6 @@ impl Log {
     }
 
     pub(crate) fn frontier(&self) -> Frontier {
-        self.frontier.clone().unwrap_or_else(Frontier::new)
+        self.frontier.clone().unwrap_or_default()
     }
 }
