@@ -181,11 +181,7 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
             StartError::NotVisible(ref worker, ref decision) => {
-                let absent = Self::absent(&format!("Worker {worker}"));
-                match decision {
-                    Some(decision) => absent.decision(decision.clone()),
-                    None => absent,
-                }
+                Self::absent(&format!("Worker {worker}")).decision(decision.clone())
             }
             StartError::BadRequest(why) => Self::invalid("invalid-start", why),
             StartError::Duplicate(run) => Self::new(StatusCode::CONFLICT, "duplicate-start", "Started before")

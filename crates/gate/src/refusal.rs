@@ -34,7 +34,9 @@ pub enum RefusalKind {
     )]
     NoAudience(String),
     /// Nobody connected the function's system in the run's environment.
-    #[error("function {function} has no connection in environment {environment}; apply one, or start the run in another environment")]
+    #[error(
+        "function {function} has no connection in environment {environment}; apply one, or start the run in another environment"
+    )]
     NoDestination {
         /// The function.
         function: String,

@@ -2,12 +2,14 @@
 //!
 //! `MANDATE_KILL_SEED=N` repeats the moments of another execution.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod house;
 
 use house::load::{Load, Start, Told};
 use house::{House, evidence, process};
+use serde_json::Value;
+use std::net::TcpListener;
 use std::time::Duration;
 
 /// Clients that start runs, one after the other, until they are told to end.
@@ -84,5 +86,23 @@ fn starting_again_changes_nothing(house: &House, load: &Load, told: &Told) {
     for key in told.unanswered.iter().take(5) {
         let Start::Acknowledged(run) = load.start(key) else { panic!("{key} was not started") };
         assert_eq!(house.settled(&run, SETTLES)["state"], "completed", "{key}");
+    }
+}
+
+/// While a house is down, another program may take the port of one of its sample systems.
+#[test]
+fn a_sample_system_whose_port_was_taken_moves_to_another() {
+    for system in ["warehouse", "ledgerbook", "reports"] {
+        let mut house = House::start();
+        house.kill9();
+        let ports: Value =
+            serde_json::from_slice(&std::fs::read(house.data_dir().join("devkit/ports.json")).unwrap()).unwrap();
+        let port = u16::try_from(ports[system].as_u64().unwrap()).unwrap();
+        let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        house.restart();
+        let run = house.start_run();
+        let view = house.settled(&run, SETTLES);
+        assert_eq!(view["state"], "completed", "{system} moved: {view}");
+        drop(taken);
     }
 }

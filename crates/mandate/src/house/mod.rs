@@ -6,6 +6,7 @@ mod dev;
 mod files;
 #[cfg(debug_assertions)]
 mod full_disk;
+mod moved;
 mod seed;
 mod serve;
 mod signals;

@@ -1,7 +1,7 @@
 //! What a new development house begins with: applied through the same code as anything else, each act
 //! by the account whose act it is.
 
-use super::files;
+use super::{files, moved};
 use crate::cli::manifests;
 use anyhow::{Context, Result, anyhow};
 use mandate_api::admin::{self, Actor, GrantWanted};
@@ -26,41 +26,21 @@ const MARKER: &str = "DevSeed";
 pub(crate) async fn seed(engine: &Engine, context: &TenantContext, devkit: &Devkit, folder: &Path) -> Result<()> {
     let tenant = context.tenant().as_str();
     let mut wanted = devkit.seed_manifests(tenant);
-    let first = context.store().resources("RoleBinding").await?.is_empty();
-    if tenant == DEMO && first {
-        wanted.extend(sample(folder)?);
+    if context.store().resources("RoleBinding").await?.is_empty() {
+        if tenant == DEMO {
+            wanted.extend(sample(folder)?);
+        }
+        admin::apply(engine, context, Actor::Bootstrap, wanted).await.map_err(said)?;
+    } else {
+        moved::follow(engine, context, &wanted).await?;
     }
-    let by = if first { None } else { Some(account(context, administrator(tenant))?) };
-    let actor = by.as_ref().map_or(Actor::Bootstrap, Actor::Caller);
-    apply(engine, context, actor, wanted, first).await?;
     if tenant == DEMO {
         give_key(engine, context, devkit).await?;
     }
     Ok(())
 }
 
-fn administrator(tenant: &str) -> &'static str {
-    if tenant == DEMO { "admin" } else { "other-admin" }
-}
-
-/// At later starts only what holds addresses may have changed: a port that was taken.
-async fn apply(
-    engine: &Engine,
-    context: &TenantContext,
-    actor: Actor<'_>,
-    mut wanted: Vec<Value>,
-    first: bool,
-) -> Result<()> {
-    if !first {
-        wanted.retain(|manifest| manifest.get("kind").and_then(Value::as_str) == Some("Connection"));
-    }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    admin::apply(engine, context, actor, wanted).await.map(|_| ()).map_err(said)
-}
-
-fn said(problem: mandate_api::Problem) -> anyhow::Error {
+pub(super) fn said(problem: mandate_api::Problem) -> anyhow::Error {
     let errors: Vec<String> = problem.errors.iter().map(|e| format!("{}: {}", e.pointer, e.message)).collect();
     anyhow!("{}: {} {}", problem.title, problem.detail.unwrap_or_default(), errors.join("; "))
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
+pub(crate) mod crash;
 pub(crate) mod evidence;
 pub(crate) mod http;
 pub(crate) mod load;
