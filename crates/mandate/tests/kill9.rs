@@ -33,6 +33,7 @@ fn next(state: &mut u64) -> u64 {
 /// Kills and restarts the house while the clients work.
 fn kill_often(house: &mut House, load: &Load, seed: &mut u64) {
     for _ in 0..KILLS {
+        load.gets_through(5, SETTLES);
         std::thread::sleep(Duration::from_millis(300 + next(seed) % 1500));
         house.kill9();
         load.pause();
@@ -55,7 +56,6 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
     let load = Load::new(&house, "client", CLIENTS);
     let told = load.during(|| kill_often(&mut house, &load, &mut seed));
     println!("{} starts acknowledged, {} without answer", told.acknowledged.len(), told.unanswered.len());
-    assert!(told.acknowledged.len() > 5 * KILLS, "too little load to tell anything: {}", told.acknowledged.len());
     assert!(told.turned_away.is_empty(), "{:?}", told.turned_away);
     let runs = house.all_settled(SETTLES);
     told.holds_for(&runs);

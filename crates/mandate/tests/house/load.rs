@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two starts of a client.
 const PACE: Duration = Duration::from_millis(40);
@@ -109,6 +109,15 @@ impl Load {
     pub(crate) fn answered(&self) -> (usize, usize) {
         let told = self.told.lock().unwrap();
         (told.acknowledged.len(), told.turned_away.len())
+    }
+
+    /// Waits until so many more starts are acknowledged; panics when it takes longer than `patience`.
+    pub(crate) fn gets_through(&self, starts: usize, patience: Duration) {
+        let (begun, before) = (Instant::now(), self.answered().0);
+        while self.answered().0 < before + starts {
+            assert!(begun.elapsed() < patience, "too little load: {:?}", self.answered());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Client 0 is the command line, the others speak HTTP.

@@ -1,7 +1,8 @@
 //! Bad input gets an answer that says what is wrong and where, of its own type; nothing is lost and
 //! nothing is half done.
 
-use super::world::{apply, arg, file, function, manifest, recorded, try_apply, worker};
+use super::world::{arg, file, function, manifest, recorded, try_apply, worker};
+use crate::house::http::Reply;
 use crate::house::{House, WORKER, http};
 use mandate_identity::jws;
 use mandate_kernel::{Clock, Ed25519Signer, Signer, SystemClock, SystemEntropy, base64url_encode};
@@ -151,61 +152,65 @@ fn too_large(house: &House, token: &str) -> String {
     String::from_utf8(told).unwrap()
 }
 
+/// The reply is this problem.
+fn is_problem(reply: &Reply, status: u16, code: &str, about: &str) {
+    let problem = reply.json();
+    let wanted = json!(format!("https://mandate.dev/problems/{code}"));
+    assert_eq!((reply.status, &problem["type"]), (status, &wanted), "{about}: {problem}");
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{about}");
+}
+
 #[test]
-fn bad_requests_get_problems_of_their_own() {
+fn bad_bodies_get_problems_of_their_own() {
     let house = House::start();
     let lead = house.token("finance-lead");
-    let start = |body: &str, headers: &[(&str, &str)]| {
-        let bearer = format!("Bearer {lead}");
-        let mut all = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
-        all.retain(|(name, _)| !headers.iter().any(|(given, _)| given == name));
-        all.extend(headers);
-        http::send("POST", &format!("{}/v1/runs", house.url()), &all, Some(body.as_bytes())).unwrap()
-    };
     let good = json!({"worker": WORKER, "purpose": "p", "input": {"quarter": "2026-Q3"}});
     let but = |key: &str, value: Value| {
         let mut body = good.clone();
         body[key] = value;
         body.to_string()
     };
-    let long = "x".repeat(3000);
-    let cases: Vec<(String, Vec<(&str, &str)>, u16, &str)> = vec![
-        ("{".to_owned(), vec![], 422, "invalid-body"),
-        ("[]".to_owned(), vec![], 422, "invalid-body"),
-        ("{} {}".to_owned(), vec![], 422, "invalid-body"),
-        (format!(r#"{{"worker":"{WORKER}","worker":"{WORKER}","purpose":"p"}}"#), vec![], 422, "invalid-body"),
-        (
-            format!(r#"{{"worker":"{WORKER}","purpose":"p","input":{{"quarter":"2026-Q3","quarter":"2026-Q2"}}}}"#),
-            vec![],
-            422,
-            "invalid-body",
-        ),
-        (but("surprise", json!(1)), vec![], 422, "invalid-body"),
-        (but("worker", json!("finance")), vec![], 422, "invalid-body"),
-        (but("environment", json!("no such place!")), vec![], 422, "invalid-body"),
-        (but("environment", json!("staging")), vec![], 422, "invalid-start"),
-        (but("purpose", json!("   ")), vec![], 422, "invalid-start"),
-        (but("purpose", json!("two\nlines")), vec![], 422, "invalid-start"),
-        (but("purpose", json!(long)), vec![], 422, "invalid-start"),
-        (json!({"worker": WORKER}).to_string(), vec![], 422, "invalid-body"),
-        (good.to_string(), vec![("content-type", "text/plain")], 415, "not-json"),
-        (good.to_string(), vec![("idempotency-key", "")], 422, "invalid-idempotency-key"),
-        (good.to_string(), vec![("idempotency-key", "two words")], 422, "invalid-idempotency-key"),
-        (good.to_string(), vec![("authorization", "Basic dXNlcjpwdw==")], 401, "unauthenticated"),
-    ];
-    for (body, headers, status, code) in cases {
-        let reply = start(&body, &headers);
-        let problem = reply.json();
-        assert_eq!(
-            (reply.status, &problem["type"]),
-            (status, &json!(format!("https://mandate.dev/problems/{code}"))),
-            "{body} {headers:?}: {problem}"
-        );
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{body}");
+    let post = |body: &str, headers: &[(&str, &str)]| {
+        let bearer = format!("Bearer {lead}");
+        let mut all = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        all.retain(|(name, _)| !headers.iter().any(|(given, _)| given == name));
+        all.extend(headers);
+        http::send("POST", &format!("{}/v1/runs", house.url()), &all, Some(body.as_bytes())).unwrap()
+    };
+    for (code, body) in [
+        ("invalid-body", "{".to_owned()),
+        ("invalid-body", "[]".to_owned()),
+        ("invalid-body", "{} {}".to_owned()),
+        ("invalid-body", format!(r#"{{"worker":"{WORKER}","worker":"{WORKER}","purpose":"p"}}"#)),
+        ("invalid-body", format!(r#"{{"worker":"{WORKER}","purpose":"p","input":{{"quarter":"a","quarter":"b"}}}}"#)),
+        ("invalid-body", but("surprise", json!(1))),
+        ("invalid-body", but("worker", json!("finance"))),
+        ("invalid-body", but("environment", json!("no such place!"))),
+        ("invalid-body", json!({"worker": WORKER}).to_string()),
+        ("invalid-start", but("environment", json!("staging"))),
+        ("invalid-start", but("purpose", json!("   "))),
+        ("invalid-start", but("purpose", json!("two\nlines"))),
+        ("invalid-start", but("purpose", json!("x".repeat(3000)))),
+    ] {
+        is_problem(&post(&body, &[]), 422, code, &body);
+    }
+    for (header, value, status, code) in [
+        ("content-type", "text/plain", 415, "not-json"),
+        ("idempotency-key", "", 422, "invalid-idempotency-key"),
+        ("idempotency-key", "two words", 422, "invalid-idempotency-key"),
+        ("authorization", "Basic dXNlcjpwdw==", 401, "unauthenticated"),
+    ] {
+        is_problem(&post(&good.to_string(), &[(header, value)]), status, code, header);
     }
     let told = too_large(&house, &lead);
     assert!(told.starts_with("HTTP/1.1 413 ") && told.contains("/problems/too-large"), "{told}");
+    assert_eq!(super::world::runs(&house), Vec::<Value>::new());
+}
 
+#[test]
+fn bad_paths_and_queries_get_problems_of_their_own() {
+    let house = House::start();
+    let lead = house.token("finance-lead");
     for (method, path, status, code) in [
         ("GET", "/v1/runs?limit=many", 422, "invalid-query"),
         ("GET", "/v1/runs?before=yesterday", 422, "invalid-query"),
@@ -218,28 +223,21 @@ fn bad_requests_get_problems_of_their_own() {
         ("GET", "/v1/nothing", 404, "not-found"),
         ("DELETE", "/v1/runs", 405, "no-such-method"),
     ] {
-        let reply = house.http(method, path, Some(&lead), None);
-        let problem = reply.json();
-        assert_eq!(
-            (reply.status, &problem["type"]),
-            (status, &json!(format!("https://mandate.dev/problems/{code}"))),
-            "{path}: {problem}"
-        );
+        is_problem(&house.http(method, path, Some(&lead), None), status, code, path);
     }
     let auditor = house.token("auditor");
-    for path in [
-        "/v1/audit/proof/x",
-        "/v1/audit/proof/-1",
-        "/v1/audit/proof/999999",
-        "/v1/audit/tile/../../root.key",
-        "/v1/audit/tile/0/zzz",
-    ] {
-        let reply = house.http("GET", path, Some(&auditor), None);
-        assert_eq!((reply.status, reply.header("content-type")), (404, Some("application/problem+json")), "{path}");
+    for path in ["proof/x", "proof/-1", "proof/999999", "tile/../../root.key", "tile/0/zzz"] {
+        let reply = house.http("GET", &format!("/v1/audit/{path}"), Some(&auditor), None);
+        is_problem(&reply, 404, "not-found", path);
     }
-    assert_eq!(super::world::runs(&house), Vec::<Value>::new());
+    let denied = house.http("POST", "/v1/keys/log/rotate", Some(&lead), Some(&json!({})));
+    is_problem(&denied, 403, "policy-denied", "rotation by a runner");
+    recorded(&house, denied.json()["decision"].as_str().unwrap());
+}
 
-    // The command line, and a request that policy refuses.
+#[test]
+fn bad_commands_are_usage_errors() {
+    let house = House::start();
     for args in [
         &["run", WORKER, "--purpose", "p", "--input", "{"][..],
         &["run", WORKER, "--purpose", "", "--input", r#"{"quarter":"2026-Q3"}"#],
@@ -250,12 +248,14 @@ fn bad_requests_get_problems_of_their_own() {
     ] {
         house.cli_as("finance-lead", args).exits(2);
     }
-    let denied = house.http("POST", "/v1/keys/log/rotate", Some(&lead), Some(&json!({})));
-    assert_eq!(
-        (denied.status, denied.json()["type"].clone()),
-        (403, json!("https://mandate.dev/problems/policy-denied"))
-    );
-    recorded(&house, denied.json()["decision"].as_str().unwrap());
+    assert_eq!(super::world::runs(&house), Vec::<Value>::new());
+}
+
+/// A signer with the key in one of the house's files.
+fn signer_in(house: &House, name: &str) -> Ed25519Signer {
+    let text = std::fs::read_to_string(house.data_dir().join("devkit").join(name)).unwrap();
+    let seed = mandate_kernel::base64url_decode(text.trim()).unwrap();
+    Ed25519Signer::from_seed(&mandate_kernel::Secret::new(seed.try_into().unwrap())).unwrap()
 }
 
 /// Each way in which a token can be wrong has a type of its own, and no part of the token comes back.
@@ -263,9 +263,7 @@ fn bad_requests_get_problems_of_their_own() {
 fn tokens_that_are_not_good_are_told_apart() {
     let house = House::start();
     let token = house.token("admin");
-    let provider = std::fs::read(house.data_dir().join("devkit/provider-demo.key")).unwrap();
-    let seed = mandate_kernel::base64url_decode(std::str::from_utf8(&provider).unwrap().trim()).unwrap();
-    let known = Ed25519Signer::from_seed(&mandate_kernel::Secret::new(seed.try_into().unwrap())).unwrap();
+    let known = signer_in(&house, "provider-demo.key");
     let (stranger, _) = Ed25519Signer::generate(&SystemEntropy).unwrap();
     let parts: Vec<&str> = token.split('.').collect();
     let claims: Value = serde_json::from_slice(&mandate_kernel::base64url_decode(parts[1]).unwrap()).unwrap();
@@ -298,13 +296,10 @@ fn tokens_that_are_not_good_are_told_apart() {
     ];
     for (code, bad) in cases {
         let reply = house.http("GET", "/v1/me", Some(&bad), None);
-        let problem = reply.json();
-        assert_eq!(
-            (reply.status, &problem["type"]),
-            (401, &json!(format!("https://mandate.dev/problems/{code}"))),
-            "{problem}"
+        is_problem(&reply, 401, code, &bad);
+        assert!(
+            !reply.json().to_string().contains(bad.rsplit('.').next().filter(|s| s.len() > 8).unwrap_or("never-there"))
         );
-        assert!(!problem.to_string().contains(bad.rsplit('.').next().filter(|s| s.len() > 8).unwrap_or("never-there")));
         let ran = crate::house::process::run(
             crate::house::binary().env("MANDATE_URL", house.url()).env("MANDATE_TOKEN", &bad).args(["runs", "list"]),
         );
@@ -313,13 +308,7 @@ fn tokens_that_are_not_good_are_told_apart() {
     // The claims of a good token decide, not its spelling: this one is good.
     assert_eq!(house.http("GET", "/v1/me", Some(&signed(&known, "at+jwt", &claims)), None).status, 200);
     // Another tenant's provider does not speak for this one.
-    let key = std::fs::read(house.data_dir().join("devkit/provider-other.key")).unwrap();
-    let seed = mandate_kernel::base64url_decode(std::str::from_utf8(&key).unwrap().trim()).unwrap();
-    let other = Ed25519Signer::from_seed(&mandate_kernel::Secret::new(seed.try_into().unwrap())).unwrap();
+    let other = signer_in(&house, "provider-other.key");
     let reply = house.http("GET", "/v1/me", Some(&signed(&other, "at+jwt", &claims)), None);
-    assert_eq!(
-        (reply.status, reply.json()["type"].clone()),
-        (401, json!("https://mandate.dev/problems/token-foreign"))
-    );
-    apply(&house, "admin", vec![worker("still", json!([{"one": {"set": {"a": 1}}}]), &[], json!({}))]);
+    is_problem(&reply, 401, "token-foreign", "the other tenant's provider");
 }

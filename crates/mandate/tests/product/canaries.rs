@@ -94,19 +94,94 @@ fn answers(house: &House, run: &str, seen: &mut Seen) {
     }
 }
 
-#[test]
-fn no_secret_and_no_token_is_anywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    // Everything the product can say about itself.
-    let loud = [("MANDATE_LOG", "trace")];
-    let house = House::start_with(&data, process::unused_port(), &loud).unwrap_or_else(|e| panic!("{}", e.why));
-    let receiver = Receiver::start();
-    furnish(&house, &receiver);
-    let mut seen = Seen(Vec::new());
-    let mut canaries = Vec::new();
+/// Values that must not be found again, and where they could be.
+struct Hunt {
+    house: House,
+    receiver: Receiver,
+    seen: Seen,
+    canaries: Vec<String>,
+}
 
-    // A secret that was put in, twice, over the command line and over HTTP.
+impl Hunt {
+    /// Puts secrets in by each way there is; the last one stays.
+    fn put_secrets(&mut self) -> String {
+        let director = self.house.token("finance-director");
+        for canary in ["canary-first-8b1f0c7e5a", "canary-second-64d2f9b03c"] {
+            let value = file(&self.house, "value.txt", canary);
+            let put = ["secrets", "put", "finance/legacy-key", "--from-file", arg(&value)];
+            self.seen.add("secrets put", self.house.cli_as("finance-director", &put).exits(0).stdout);
+            std::fs::remove_file(value).unwrap();
+            self.canaries.push(canary.to_owned());
+        }
+        let refused = "canary-refused-b35e71f4a0";
+        let good = "canary-third-2e7ac95d18";
+        for (token, body, taken) in [
+            (&director, json!({"value": good}), true),
+            (&self.house.token("admin"), json!({"value": refused}), false),
+            (&director, json!({"value": [refused]}), false),
+            (&director, json!({"value": format!("{refused}\n\u{0}")}), false),
+            (&director, json!({"value": "x", "more": refused}), false),
+            (&director, json!({"value": 443_221_998_877_665_544_u64}), false),
+        ] {
+            let reply = self.house.http("PUT", "/v1/secrets/finance/legacy-key", Some(token), Some(&body));
+            assert_eq!(reply.status == 200, taken, "{body}");
+            self.seen.add("put", reply.body);
+        }
+        self.canaries.extend([good, refused, "443221998877665544"].map(str::to_owned));
+        good.to_owned()
+    }
+
+    /// The key to ledgerbook itself: its owner lets it go to the receiver, which shows it to us.
+    fn catch_ledgerbook_key(&mut self) {
+        let (house, url) = (&self.house, self.receiver.url());
+        let path = "/v1/resources/connection/finance/ledgerbook";
+        let held = house.http("GET", path, Some(&house.token("admin")), None).json();
+        let ledgerbook = held["spec"]["environments"]["sandbox"]["url"].as_str().unwrap();
+        let owner = "user:finance-director";
+        let both = json!({"owner": owner, "environment": "sandbox", "destinations": [ledgerbook, url]});
+        apply(house, "finance-director", vec![manifest("Credential", "finance/ledgerbook-key", both)]);
+        let moved = json!({"environments": {"sandbox": {"url": url}}, "slot": {"header": "x-api-key"}});
+        apply(house, "admin", vec![manifest("Connection", "finance/ledgerbook", moved)]);
+        run(house, "finance-lead", "quarterly-summary");
+        let got = self.receiver.got();
+        let key = got.iter().filter_map(|r| r.header("x-api-key")).find(|k| k.starts_with("lbk_"));
+        self.canaries.push(key.unwrap().to_owned());
+    }
+
+    /// Tokens of people, and those that went out with the steps. The signature is what makes a token.
+    fn catch_tokens(&mut self) {
+        let mut tokens = ["finance-director", "admin", "finance-lead"].map(|who| self.house.token(who)).to_vec();
+        for request in self.receiver.got() {
+            let authorization = request.header("authorization").and_then(|value| value.strip_prefix("DPoP "));
+            let sent = [authorization, request.header("dpop"), request.header("txn-token")];
+            tokens.extend(sent.into_iter().flatten().map(str::to_owned));
+        }
+        assert!(tokens.len() >= 7, "{}", tokens.len());
+        for token in &tokens {
+            let reply = self.house.http("GET", "/v1/me", Some(&format!("{token}AA")), None);
+            assert_eq!(reply.status, 401);
+            self.seen.add("401", reply.body);
+            let signature = token.rsplit('.').next().unwrap();
+            assert!(signature.len() > 40);
+            self.canaries.push(signature.to_owned());
+        }
+    }
+
+    /// What anybody on this machine could read of the processes.
+    fn look_at_processes(&mut self) {
+        let processes = process::processes_of(self.house.data_dir());
+        assert_eq!(processes.len(), 2, "the house and its witness: {processes:?}");
+        for (pid, line) in &processes {
+            for part in ["cmdline", "environ"] {
+                let bytes = std::fs::read(format!("/proc/{pid}/{part}")).unwrap();
+                self.seen.add(format!("{part} of {line}"), bytes);
+            }
+        }
+    }
+}
+
+/// A Worker that uses all there is: a leased key, two hop tokens, an artefact.
+fn everything(house: &House) {
     let steps = json!([
         call("keyed", "legacy.read", "2026-Q3"),
         call("read", "mine.read", "2026-Q3"),
@@ -115,102 +190,49 @@ fn no_secret_and_no_token_is_anywhere() {
     let functions = ["legacy.read", "mine.read", "mine.publish"];
     let mut all = worker("all", steps, &functions, json!({"legacy.read": "finance/legacy-key"}));
     all["spec"]["artifact"] = json!({"name": "all", "mediaType": "application/json"});
-    apply(&house, "admin", vec![all]);
+    apply(house, "admin", vec![all]);
     let grant = ["grants", "give", "finance/legacy-key", "--worker", "finance/all", "--function", "legacy.read"];
     house.cli_as("finance-director", &grant).exits(0);
-    let director = house.token("finance-director");
-    for canary in ["canary-first-8b1f0c7e5a", "canary-second-64d2f9b03c"] {
-        let value = file(&house, "value.txt", canary);
-        let ran =
-            house.cli_as("finance-director", &["secrets", "put", "finance/legacy-key", "--from-file", arg(&value)]);
-        seen.add("secrets put", ran.exits(0).stdout);
-        std::fs::remove_file(value).unwrap();
-        canaries.push(canary.to_owned());
-    }
-    let third = json!({"value": "canary-third-2e7ac95d18"});
-    let put = house.http("PUT", "/v1/secrets/finance/legacy-key", Some(&director), Some(&third));
-    assert_eq!(put.status, 200);
-    seen.add("put", put.body);
-    canaries.push("canary-third-2e7ac95d18".to_owned());
-    // One that is refused, in each way that a value can be.
-    for (token, body) in [
-        (house.token("admin"), json!({"value": "canary-refused-b35e71f4a0"})),
-        (director.clone(), json!({"value": ["canary-refused-b35e71f4a0"]})),
-        (director.clone(), json!({"value": "canary-refused-b35e71f4a0\n\u{0}"})),
-        (director.clone(), json!({"value": "x", "more": "canary-refused-b35e71f4a0"})),
-        (director.clone(), json!({"value": 443_221_998_877_665_544_u64})),
-    ] {
-        let reply = house.http("PUT", "/v1/secrets/finance/legacy-key", Some(&token), Some(&body));
-        assert!(reply.status >= 400, "{body}");
-        seen.add("put refused", reply.body);
-    }
-    canaries.extend(["canary-refused-b35e71f4a0".to_owned(), "443221998877665544".to_owned()]);
+}
 
-    let ran = run(&house, "finance-lead", "all").exits(0);
-    seen.add("run", [ran.stdout.as_bytes(), ran.stderr.as_bytes()].concat());
-    let id = ran.json()["run"].as_str().unwrap().to_owned();
-    let sample = run(&house, "finance-lead", "quarterly-summary").exits(0).json()["run"].as_str().unwrap().to_owned();
-    assert_eq!(receiver.got()[0].header("x-api-key"), Some("canary-third-2e7ac95d18"));
-
-    // The key to ledgerbook itself: its owner lets it go to the receiver, which shows it to us.
-    let token = house.token("admin");
-    let held = house.http("GET", "/v1/resources/connection/finance/ledgerbook", Some(&token), None).json();
-    let ledgerbook = held["spec"]["environments"]["sandbox"]["url"].as_str().unwrap();
-    let both = json!({"owner": "user:finance-director", "environment": "sandbox", "destinations": [ledgerbook, receiver.url()]});
-    apply(&house, "finance-director", vec![manifest("Credential", "finance/ledgerbook-key", both)]);
-    let moved = json!({"environments": {"sandbox": {"url": receiver.url()}}, "slot": {"header": "x-api-key"}});
-    apply(&house, "admin", vec![manifest("Connection", "finance/ledgerbook", moved)]);
-    run(&house, "finance-lead", "quarterly-summary");
-    let key =
-        receiver.got().iter().filter_map(|r| r.header("x-api-key")).find(|k| k.starts_with("lbk_")).map(str::to_owned);
-    canaries.push(key.expect("the receiver was never shown the key"));
-
-    // Tokens: of people, and those that went out with the steps. The signature is what makes a token.
-    let mut tokens = vec![director, token, house.token("finance-lead")];
-    tokens
-        .extend(receiver.got().iter().filter_map(|r| r.header("authorization")).map(|a| a["DPoP ".len()..].to_owned()));
-    tokens.extend(receiver.got().iter().filter_map(|r| r.header("dpop").map(str::to_owned)));
-    tokens.extend(receiver.got().iter().filter_map(|r| r.header("txn-token").map(str::to_owned)));
-    assert!(tokens.len() >= 7, "{}", tokens.len());
-    for token in &tokens {
-        let reply = house.http("GET", "/v1/me", Some(&format!("{token}AA")), None);
-        assert_eq!(reply.status, 401);
-        seen.add("401", reply.body);
-        let signature = token.rsplit('.').next().unwrap().to_owned();
-        assert!(signature.len() > 40);
-        canaries.push(signature);
+#[test]
+fn no_secret_and_no_token_is_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    // Everything the product can say about itself.
+    let loud = [("MANDATE_LOG", "trace")];
+    let started = House::start_with(&folder.path().join("data"), process::unused_port(), &loud);
+    let house = started.unwrap_or_else(|e| panic!("{}", e.why));
+    let receiver = Receiver::start();
+    furnish(&house, &receiver);
+    everything(&house);
+    let mut hunt = Hunt { house, receiver, seen: Seen(Vec::new()), canaries: Vec::new() };
+    let newest = hunt.put_secrets();
+    for name in ["all", "quarterly-summary"] {
+        let ran = run(&hunt.house, "finance-lead", name).exits(0);
+        let run = ran.json()["run"].as_str().unwrap().to_owned();
+        hunt.seen.add("run", [ran.stdout, ran.stderr].concat());
+        answers(&hunt.house, &run, &mut hunt.seen);
+        let told = hunt.house.cli_as("finance-director", &["runs", "explain", &run]);
+        hunt.seen.add("explain", [told.stdout, told.stderr].concat());
     }
-
-    answers(&house, &id, &mut seen);
-    answers(&house, &sample, &mut seen);
-    let export = folder.path().join("export");
-    house.cli_as("auditor", &["audit", "export", "--dir", arg(&export)]).exits(0);
-    for args in [
-        &["runs", "explain", &id][..],
-        &["secrets", "list"],
-        &["grants", "list"],
-        &["describe", "worker", WORKER],
-        &["doctor"],
-    ] {
-        let ran = house.cli_as("finance-director", args);
-        seen.add(args.join(" "), [ran.stdout, ran.stderr].concat());
+    assert_eq!(hunt.receiver.got()[0].header("x-api-key"), Some(newest.as_str()));
+    hunt.catch_ledgerbook_key();
+    hunt.catch_tokens();
+    for args in [&["secrets", "list"][..], &["grants", "list"], &["describe", "worker", WORKER], &["doctor"]] {
+        let ran = hunt.house.cli_as("finance-director", args);
+        hunt.seen.add(args.join(" "), [ran.stdout, ran.stderr].concat());
     }
-    // Processes: what anybody on this machine could read of them.
-    let processes = process::processes_of(&data);
-    assert_eq!(processes.len(), 2, "the house and its witness: {processes:?}");
-    for (pid, line) in &processes {
-        for part in ["cmdline", "environ"] {
-            seen.add(format!("{part} of {line}"), std::fs::read(format!("/proc/{pid}/{part}")).unwrap());
-        }
-    }
+    hunt.look_at_processes();
     // Files: the database with its log, the witness's memory, the export, and what went to stderr.
-    seen.add_folder(folder.path());
-    let names: Vec<&str> = seen.0.iter().map(|(place, _)| place.as_str()).collect();
+    let export = folder.path().join("export");
+    hunt.house.cli_as("auditor", &["audit", "export", "--dir", arg(&export)]).exits(0);
+    hunt.seen.add_folder(folder.path());
+    let names: Vec<&str> = hunt.seen.0.iter().map(|(place, _)| place.as_str()).collect();
     for needed in ["mandate.db", "mandate.db-wal", "state.json", "data.log", "export/checkpoint"] {
         assert!(names.iter().any(|place| place.ends_with(needed)), "{needed} was not looked at: {names:?}");
     }
-    for canary in &canaries {
-        let holding = seen.holding(canary);
+    for canary in &hunt.canaries {
+        let holding = hunt.seen.holding(canary);
         assert!(holding.is_empty(), "{canary} is in {holding:?}");
     }
 }
