@@ -9,7 +9,7 @@ impl Devkit {
     /// have changed. Empty for a tenant that the house does not know.
     ///
     /// There is a sandbox only: no connection names a production address, so that a run in production
-    /// has no destination and ends as faulted.
+    /// has no destination and is refused at its start.
     #[must_use]
     pub fn seed_manifests(&self, tenant: &str) -> Vec<Value> {
         match tenant {
