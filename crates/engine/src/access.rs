@@ -1,13 +1,13 @@
 //! Whether a caller may: every request to this system is judged by the gate, and every refusal is
 //! recorded.
 
-use crate::{Engine, EngineError, TenantContext};
+use crate::{Catalog, Engine, EngineError, TenantContext};
 use mandate_directory::{Kind, roles_on};
 use mandate_gate::{Access, AccessQuestion, Permit, Refusal, RefusalKind};
 use mandate_journal::{Change, RunRecord};
 use mandate_kernel::{Action, Caller, Class, DecisionId, Environment, Principal, ResourceKind, ResourceName, RunId};
 use mandate_ledger::{Event, EventKind};
-use mandate_policy::{Resource, RunFacts};
+use mandate_policy::{PolicySet, Resource, RunFacts};
 use serde_json::json;
 
 /// What a request is about.
@@ -99,6 +99,34 @@ impl Engine {
         target: &Target<'_>,
     ) -> Result<Result<Permit<Access>, Box<Refusal>>, EngineError> {
         let catalog = context.catalog().await?;
+        self.judge_under(&catalog, &catalog.policies, caller, action, target)
+    }
+
+    /// Whether a caller may change policies under policies that are not in force yet: whoever could not
+    /// would be locked out by them.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it can't be judged.
+    pub async fn may_still_edit_policies(
+        &self,
+        context: &TenantContext,
+        caller: &Caller,
+        policies: &PolicySet,
+        policy: &ResourceName,
+    ) -> Result<bool, EngineError> {
+        let catalog = context.catalog().await?;
+        let target = Target::Config { kind: Kind::Policy, name: policy };
+        Ok(self.judge_under(&catalog, policies, caller, Action::PolicyEdit, &target)?.is_ok())
+    }
+
+    fn judge_under(
+        &self,
+        catalog: &Catalog,
+        policies: &PolicySet,
+        caller: &Caller,
+        action: Action,
+        target: &Target<'_>,
+    ) -> Result<Result<Permit<Access>, Box<Refusal>>, EngineError> {
         let resource = resource_of(caller, action, target);
         let named = match target {
             Target::Run(record) => Some(&record.new.worker),
@@ -121,7 +149,7 @@ impl Engine {
         };
         let decision = DecisionId::generate(self.ports.clock.now(), self.ports.entropy.as_ref())?;
         let question = AccessQuestion { caller, action, resource, roles, run };
-        Ok(self.gate.authorize(decision, &catalog.policies, &question).map(|(permit, _)| permit))
+        Ok(self.gate.authorize(decision, policies, &question).map(|(permit, _)| permit))
     }
 
     pub(crate) async fn record_denial(

@@ -1,19 +1,20 @@
 //! One run, driven: the machine's intents become durable steps.
 
 use crate::draft::Draft;
+use crate::evaluate::Evaluated;
 use crate::header::RunHeader;
 use crate::history::{History, TimerState};
 use crate::load::{open, standing};
 use crate::pinned::Pinned;
 use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
-use mandate_flow::{Event, Intent, Labelled, Machine};
+use mandate_flow::{ErrorKind, Event, Intent, Labelled, Machine, WorkflowError};
 use mandate_gate::{AdmitError, StandingFacts};
 use mandate_issuer::MintedEnvelope;
 use mandate_journal::{
     CommitError, EpochKey, EventBody, NewRun, Problem, RunState, RunStatus, Stored, TimerChange, TimerRecord,
     WaitingFor,
 };
-use mandate_kernel::{Digest, Labels, RunId, Timestamp, crash};
+use mandate_kernel::{Digest, Duration, Labels, RunId, Timestamp, crash};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
 use serde_json::Value;
@@ -71,6 +72,8 @@ pub(crate) struct Driver {
     pub latest_envelope: Digest,
     /// Timers that are set in the store.
     pub timers: BTreeSet<String>,
+    /// Time spent on expressions since the run was taken up.
+    pub evaluating: Duration,
     /// Told when the run's beginning is durable.
     pub begun: Option<oneshot::Sender<Result<(), CommitError>>>,
 }
@@ -106,9 +109,15 @@ impl Driver {
                 return Err(EngineError::Inconsistent(format!("{} has nothing to do and has not ended", self.run)));
             };
             let event = match intent {
-                Intent::Evaluate(evaluation) => {
-                    Event::Evaluated { id: evaluation.id, result: mandate_flow::evaluate(&evaluation) }
-                }
+                Intent::Evaluate(evaluation) => match self.evaluate(engine, evaluation).await? {
+                    Evaluated::Tell(event) => event,
+                    Evaluated::Stopped => return self.cancel(engine, &[]).await,
+                    Evaluated::Exhausted => {
+                        let why = "the run has used up the time it may spend on expressions";
+                        let problem = problem_of(&WorkflowError::new(ErrorKind::Expression, why));
+                        return self.end(engine, RunState::Faulted, None, None, Some(problem)).await;
+                    }
+                },
                 Intent::Sleep { id, duration, .. } => match self.sleep(engine, id.0, duration)? {
                     Some(at) => Event::Woke { id, at },
                     None => return self.park(engine, WaitingFor::Timer, None).await,
@@ -131,12 +140,7 @@ impl Driver {
     }
 
     /// When the machine's timer fired, if it has; otherwise the run has to wait for it.
-    fn sleep(
-        &mut self,
-        engine: &Engine,
-        timer: u32,
-        span: mandate_kernel::Duration,
-    ) -> Result<Option<Timestamp>, EngineError> {
+    fn sleep(&mut self, engine: &Engine, timer: u32, span: Duration) -> Result<Option<Timestamp>, EngineError> {
         let now = engine.ports.clock.now();
         let name = format!("machine:{timer}");
         match self.history.timers.get(&timer) {

@@ -10,7 +10,7 @@ use mandate_kernel::{Duration, RunId, Tenant};
 use mandate_ledger::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -22,6 +22,9 @@ pub struct EngineConfig {
     /// How long entries may wait before the sequencer integrates them.
     pub sequence_every: Duration,
 }
+
+/// Expressions evaluated at one time.
+const EVALUATIONS: usize = 1;
 
 /// Drives runs. Cheap to clone through its `Arc`.
 pub struct Engine {
@@ -35,6 +38,10 @@ pub struct Engine {
     /// Wakes the scheduler: a timer was set that may be the next.
     pub(crate) timers_changed: Notify,
     pub(crate) closing: watch::Sender<bool>,
+    /// Places for expressions being evaluated: fewer than there are threads for everything else.
+    pub(crate) evaluations: Semaphore,
+    /// Runs being stopped: their drivers look at their standing before they go on.
+    stopping: Mutex<BTreeSet<RunId>>,
 }
 
 impl Engine {
@@ -50,6 +57,8 @@ impl Engine {
             resting: Mutex::default(),
             timers_changed: Notify::new(),
             closing: watch::Sender::new(false),
+            evaluations: Semaphore::new(EVALUATIONS),
+            stopping: Mutex::default(),
         })
     }
 
@@ -100,6 +109,19 @@ impl Engine {
     /// Stops taking up work. Runs stay where their journal is.
     pub fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    pub(crate) fn is_stopping(&self, run: &RunId) -> bool {
+        self.stopping.lock().unwrap_or_else(PoisonError::into_inner).contains(run)
+    }
+
+    pub(crate) fn set_stopping(&self, run: &RunId, stopping: bool) {
+        let mut all = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopping {
+            all.insert(run.clone());
+        } else {
+            all.remove(run);
+        }
     }
 
     pub(crate) fn require_tenant(&self, tenant: &Tenant) -> Result<Arc<TenantContext>, EngineError> {

@@ -49,8 +49,11 @@ impl Engine {
         change.entries.push(event.encode()?);
         change.revoke.push(EpochKey::Run(run.run.to_string()));
         context.store.change(change).await?;
+        self.set_stopping(&run.run, true);
         let stopped = self.gate.live().stop(&run.run).await;
-        let record = self.see_it_end(context, &run.run).await?;
+        let ended = self.see_it_end(context, &run.run).await;
+        self.set_stopping(&run.run, false);
+        let record = ended?;
         Ok((Killed { stopped_at: now, in_flight: stopped.in_flight, already_ended: false }, record))
     }
 

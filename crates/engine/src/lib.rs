@@ -18,6 +18,7 @@ mod draft;
 mod driver;
 mod engine;
 mod error;
+mod evaluate;
 mod header;
 mod history;
 mod keys;

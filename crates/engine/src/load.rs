@@ -11,7 +11,7 @@ use mandate_gate::StandingFacts;
 use mandate_identity::Work;
 use mandate_issuer::{Issuer, MintedEnvelope};
 use mandate_journal::{LeaseChange, NewRun, RunState, RunStatus, Stored, TenantStore};
-use mandate_kernel::{Labels, RunId, Timestamp};
+use mandate_kernel::{Duration, Labels, RunId, Timestamp};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
 use serde_json::{Value, json};
@@ -74,6 +74,7 @@ impl Driver {
             subject,
             standing,
             root,
+            evaluating: Duration::default(),
             begun: None,
             context,
         };

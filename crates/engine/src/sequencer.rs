@@ -6,7 +6,7 @@
 //! the next round has cosigned. The witness is never shown a tree that is not durable.
 
 use crate::{Engine, EngineError, TenantContext, WitnessError};
-use mandate_journal::{Integration, LogHead, TenantStore};
+use mandate_journal::{Integration, LogHead, StoreError, TenantStore};
 use mandate_kernel::{Digest, crash};
 use mandate_ledger::{
     AddCheckpoint, Checkpoint, Frontier, Nodes, NoteSignature, SignedNote, VerifierKey, checkpoint, consistency_proof,
@@ -105,8 +105,21 @@ impl Engine {
     /// witness is asked even when nothing is new: that is how a restored old database is noticed.
     pub(crate) async fn check_not_rolled_back(&self, context: &TenantContext) -> Result<(), EngineError> {
         let head = integrate_all(context.store.as_ref()).await?;
-        if head.frontier.size() == 0 {
+        let size = head.frontier.size();
+        if size == 0 {
             return Ok(());
+        }
+        let last = match context.store.entries(size - 1, size).await {
+            // Out of reach says nothing about what is there.
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Closed)) => return Err(error.into()),
+            other => other,
+        };
+        let leaf = context.store.nodes(&[(0, size - 1)]).await?;
+        let fits = last.as_ref().is_ok_and(|found| {
+            found.len() == 1 && found.first().map(|bytes| leaf_hash(bytes)) == leaf.first().copied().flatten()
+        });
+        if !fits {
+            return Err(rolled_back(context, &format!("entry {} is not here, or another", size - 1)));
         }
         match self.have_cosigned(context, &head).await {
             Err(EngineError::Witness(why)) => {

@@ -172,10 +172,7 @@ impl Engine {
             return bad(format!("{} does not run in environment {environment}; it runs in: {offered}", request.worker));
         }
         let purpose = request.purpose.trim();
-        if purpose.is_empty()
-            || purpose.chars().count() > Limits::DEFAULT.purpose_chars
-            || purpose.chars().any(char::is_control)
-        {
+        if purpose.chars().count() > Limits::DEFAULT.purpose_chars || !mandate_identity::is_purpose(purpose) {
             return bad(format!(
                 "a run needs a purpose: 1 to {} characters on one line, in words a reviewer will understand",
                 Limits::DEFAULT.purpose_chars
@@ -329,6 +326,7 @@ impl Engine {
             latest_envelope: root.digest,
             root,
             timers: BTreeSet::new(),
+            evaluating: Duration::default(),
             begun: None,
         })
     }

@@ -381,7 +381,8 @@ fn summary(labels: Labels) -> Labels {
 
 /// What a person can be shown as it is: no control characters, none that change the direction of
 /// writing or are invisible.
-fn is_purpose(text: &str) -> bool {
+#[must_use]
+pub fn is_purpose(text: &str) -> bool {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')

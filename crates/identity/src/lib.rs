@@ -16,7 +16,7 @@ mod scope;
 mod strict;
 
 pub use caller::{Provider, ProviderConfig, ProviderError, TokenError, Verified};
-pub use envelope::{Envelope, EnvelopeError, Next, Position, Root, Work};
+pub use envelope::{Envelope, EnvelopeError, Next, Position, Root, Work, is_purpose};
 pub use hop::{
     Actor, AuthorizationDetail, Confirmation, FunctionDetail, HopClaims, HopContext, HopError, HopExpectation,
     SignedToken,

@@ -95,6 +95,8 @@ event_kinds!(
     LedgerExported => "ledger-exported", Never,
     /// A run's passport was exported.
     PassportExported => "passport-exported", Never,
+    /// A run's artefact was handed out.
+    ArtifactRead => "artifact-read", Never,
 );
 
 impl EventKind {

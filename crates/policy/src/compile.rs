@@ -30,6 +30,10 @@ pub(crate) fn compile(sources: &[PolicySource], names: &Vocabulary) -> Result<Ve
             errors.push(PolicyError::at(source, 0, "there are two files of this name: rename one"));
             continue;
         }
+        if let Err(beyond) = crate::bounds::check(source) {
+            errors.push(beyond);
+            continue;
+        }
         match parse(source) {
             Ok(policies) => {
                 compiled.extend(check(source, policies, &mut files_by_id, names, &mut errors));

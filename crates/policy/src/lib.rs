@@ -22,6 +22,7 @@
 //! unless { hasTag … && getTag … }`: what can't be compared is refused.
 
 mod arguments;
+mod bounds;
 mod compile;
 mod explain;
 mod facts;

@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum Act {
     /// The work, and an answer.
     Answer,
+    /// The work, and an answer after this many milliseconds.
+    Slow(u64),
     /// Nothing, and says so; later it may work.
     Transient,
     /// Nothing, and says so for good, with this status.
@@ -34,13 +36,14 @@ pub enum Act {
 
 impl Act {
     const fn works(self) -> bool {
-        matches!(self, Self::Answer | Self::Break | Self::WorkAndHang)
+        matches!(self, Self::Answer | Self::Slow(_) | Self::Break | Self::WorkAndHang)
     }
 
     const fn draw(n: u64) -> Self {
         match n {
             0 | 1 => Self::Transient,
             2 => Self::Definite(500),
+            6 => Self::Slow(3_000),
             3 => Self::Break,
             4 => Self::Hang,
             _ => Self::WorkAndHang,
@@ -159,7 +162,7 @@ impl SimEffects {
             match &mut r.mischief {
                 Some((rng, per_mille, left)) if *left > 0 && rng.below(1000) < *per_mille => {
                     *left -= 1;
-                    Act::draw(rng.below(6))
+                    Act::draw(rng.below(7))
                 }
                 _ => Act::Answer,
             }
@@ -260,7 +263,10 @@ impl Effect for SimEffect {
             Ok(()) => {}
         }
         match act {
-            Act::Answer => {
+            Act::Answer | Act::Slow(_) => {
+                if let Act::Slow(ms) = act {
+                    tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+                }
                 let value = self.world.answer(&self.receiver, &facts.arguments);
                 let bytes = canonical_json(&value).unwrap_or_default();
                 Ok(Reply { value, observed: Digest::of(&bytes), claimed: Claimed::default() })

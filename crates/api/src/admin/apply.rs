@@ -85,7 +85,7 @@ pub async fn apply(
 ) -> Result<Applied, Problem> {
     let mut planned = read(context, manifests).await?;
     judge(engine, context, by, &planned).await?;
-    check::all(context, &planned).await?;
+    check::all(engine, context, by, &planned).await?;
     planned.sort_by_key(|plan| plan.manifest.kind);
     write(engine, context, by, &planned).await
 }
@@ -151,10 +151,12 @@ async fn judge(engine: &Engine, context: &TenantContext, by: Actor<'_>, planned:
         let held = plan.held.as_ref().and_then(|held| serde_json::from_value::<CredentialSpec>(held.spec.clone()).ok());
         if let (Spec::Credential(new), Some(held), true) = (&plan.spec, held, kind == Kind::Credential)
             && held.owner != caller.principal.subject()
-            && (new.owner != held.owner || new.destinations != held.destinations)
+            && (new.owner != held.owner || new.destinations != held.destinations || new.environment != held.environment)
         {
-            let detail =
-                format!("{name} belongs to {}; only its owner changes its owner or its destinations", held.owner);
+            let detail = format!(
+                "{name} belongs to {}; only its owner changes its owner, destinations or environment",
+                held.owner
+            );
             return Err(not_the_owner(engine, context, &permit, name, detail).await);
         }
     }

@@ -1,17 +1,23 @@
 //! What can be known to be wrong before anything runs: names that lead nowhere, functions a document
 //! calls but the manifest does not list, slots without a credential, policies that don't compile.
 
+use super::Actor;
 use super::apply::Planned;
 use crate::Problem;
 use mandate_directory::{ConnectionSpec, FunctionSpec, Kind, PolicySpec, Spec, Target, WorkerSpec};
-use mandate_engine::TenantContext;
+use mandate_engine::{Engine, TenantContext};
 use mandate_flow::Program;
 use mandate_kernel::{FunctionName, IdentityModel, ResourceName};
 use mandate_policy::{PolicySet, PolicySource};
 use serde::de::DeserializeOwned;
 
 /// Checks every manifest against the others and what is stored.
-pub(super) async fn all(context: &TenantContext, planned: &[Planned]) -> Result<(), Problem> {
+pub(super) async fn all(
+    engine: &Engine,
+    context: &TenantContext,
+    by: Actor<'_>,
+    planned: &[Planned],
+) -> Result<(), Problem> {
     let house = House { context, planned };
     let mut problem = Problem::invalid("invalid-manifest", "some manifests are not valid; nothing was applied");
     for plan in planned {
@@ -26,14 +32,15 @@ pub(super) async fn all(context: &TenantContext, planned: &[Planned]) -> Result<
         }
     }
     if problem.errors.is_empty() {
-        house.policies().await.map(|found| problem.errors.extend(found.errors))?;
-        if problem.errors.is_empty() {
-            return Ok(());
-        }
-        problem.type_ = "https://mandate.dev/problems/invalid-policy".to_owned();
+        return house.policies(engine, by).await;
     }
     Err(problem)
 }
+
+/// The shortest authority a run can do anything with, in seconds.
+const MIN_AUTHORITY: u64 = 60;
+/// The longest: 30 days.
+const MAX_AUTHORITY: u64 = 30 * 24 * 3600;
 
 /// A finding: problem code, JSON pointer within the manifest, message.
 type Finding = (&'static str, String, String);
@@ -61,7 +68,11 @@ impl House<'_> {
                 format!("the default environment {} is not among its environments", worker.default_environment);
             found.push(("invalid-worker", "/spec/defaultEnvironment".to_owned(), message));
         }
-        match Program::from_json(worker.document.clone()) {
+        if !(MIN_AUTHORITY..=MAX_AUTHORITY).contains(&worker.authority_seconds) {
+            let message = format!("a run's authority lasts {MIN_AUTHORITY} to {MAX_AUTHORITY} seconds");
+            found.push(("invalid-worker", "/spec/authoritySeconds".to_owned(), message));
+        }
+        match compiled(worker.document.clone()).await {
             Ok(program) => {
                 for function in program.functions().difference(&worker.functions) {
                     let message = format!("the document calls {function}, which spec.functions does not list");
@@ -159,12 +170,12 @@ impl House<'_> {
         Ok(found)
     }
 
-    /// The tenant's policies as they will be, compiled together.
-    async fn policies(&self) -> Result<Problem, Problem> {
+    /// The tenant's policies as they will be: they compile together, and leave whoever applies them able
+    /// to mend them.
+    async fn policies(&self, engine: &Engine, by: Actor<'_>) -> Result<(), Problem> {
+        let mut changed = self.planned.iter().filter(|plan| plan.manifest.kind == Kind::Policy);
+        let Some(first) = changed.next() else { return Ok(()) };
         let mut problem = Problem::invalid("invalid-policy", "a policy does not compile; nothing was applied");
-        if !self.planned.iter().any(|plan| plan.manifest.kind == Kind::Policy) {
-            return Ok(problem);
-        }
         let mut sources = Vec::new();
         let replaced = |name: &str| {
             self.planned.iter().any(|p| p.manifest.kind == Kind::Policy && p.manifest.metadata.name.as_str() == name)
@@ -184,13 +195,34 @@ impl House<'_> {
                 sources.push(PolicySource::new(name, policy.text.clone()));
             }
         }
-        if let Err(errors) = PolicySet::compile(&sources) {
-            for error in errors.0 {
-                let at = files.iter().find(|(file, _)| *file == error.file).map_or(0, |(_, at)| *at);
-                let message = format!("{}:{}:{}: {}", error.file, error.line, error.column, error.message);
-                problem = problem.error(format!("/manifests/{at}/spec/text"), message);
+        let set = match PolicySet::compile(&sources) {
+            Ok(set) => set,
+            Err(errors) => {
+                for error in errors.0 {
+                    let at = files.iter().find(|(file, _)| *file == error.file).map_or(0, |(_, at)| *at);
+                    let message = format!("{}:{}:{}: {}", error.file, error.line, error.column, error.message);
+                    problem = problem.error(format!("/manifests/{at}/spec/text"), message);
+                }
+                return Err(problem);
             }
+        };
+        let name = &first.manifest.metadata.name;
+        match by {
+            Actor::Caller(caller) if !engine.may_still_edit_policies(self.context, caller, &set, name).await? => {
+                let detail = "with these policies you could not change policies any more: they forbid it, or fail to evaluate; nothing was applied";
+                Err(Problem::invalid("would-lock-out", detail)
+                    .error(format!("/manifests/{}/spec/text", first.at), "it would lock you out"))
+            }
+            _ => Ok(()),
         }
-        Ok(problem)
+    }
+}
+
+/// Compiles a document beside the runtime's own threads: a large one takes its time.
+async fn compiled(document: serde_json::Value) -> Result<Program, mandate_flow::Diagnostics> {
+    match tokio::task::spawn_blocking(move || Program::from_json(document)).await {
+        Ok(result) => result,
+        // The compiler itself failed on it: nothing that can be run.
+        Err(_) => Program::from_json(serde_json::Value::Null),
     }
 }

@@ -234,8 +234,10 @@ pub(crate) async fn artifact(
     who: Authenticated,
     Named(run): Named<String>,
 ) -> Result<Response, Problem> {
-    let (record, _) = allowed(&state, &who, &run, Action::ArtifactRead).await?;
-    Ok(file(state.engine.artifact(&who.context, &record).await?))
+    let (record, permit) = allowed(&state, &who, &run, Action::ArtifactRead).await?;
+    let bytes = state.engine.artifact(&who.context, &record).await?;
+    admin::note(&state.engine, &who.context, &permit, EventKind::ArtifactRead, json!({"name": record.run})).await?;
+    Ok(file(bytes))
 }
 
 fn file(bytes: Vec<u8>) -> Response {

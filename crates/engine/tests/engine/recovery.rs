@@ -1,7 +1,8 @@
 //! What a new process, or the same one after a bad time, finds and does.
 
 use crate::house::{
-    call, configure, journal, open, pause, run_alone, settled, small_worker, start, tenant, worker, world,
+    call, configure, journal, open, pause, permit, record, run_alone, settled, small_worker, start, tenant, worker,
+    world,
 };
 use crate::invariants::violations;
 use mandate_journal::{EpochKey, EventBody, RunState, WaitingFor};
@@ -132,4 +133,34 @@ fn a_run_goes_on_under_what_is_configured_at_its_next_step() {
     });
     assert_eq!(ended.done().status.state, RunState::Refused);
     assert!(world.effects.received_by("write").is_empty());
+}
+
+#[test]
+fn a_resolution_that_is_durable_without_an_answer_is_acted_upon() {
+    let live = |broken: Option<usize>| {
+        let world = world(45, &worker(&json!([call("a", "sim.once", &json!({"n": 1}))])));
+        world.effects.script("once", [Act::Break]);
+        if let Some(index) = broken {
+            world.faults.at(index, Fault::FailsButPersists);
+        }
+        let (answered, state) = world
+            .process(async |engine| {
+                let context = open(&engine).await;
+                let run = start(&engine).await;
+                let waits = settled(&engine, &context, &run).await;
+                assert_eq!(waits.status.waiting_for, Some(WaitingFor::OutcomeUnknown));
+                let permit = permit(&engine, &context, mandate_kernel::Action::RunResolve, &waits).await;
+                let answered = engine.resolve(&context, &permit, &waits, None, Some(json!({}))).await.is_ok();
+                pause(5_000).await;
+                (answered, record(&context, &run).await.status.state)
+            })
+            .done();
+        (world.faults.trace(), answered, state)
+    };
+    let (calm, answered, _) = live(None);
+    assert!(answered);
+    let taken = calm.iter().position(|step| step == "store.take-over").unwrap();
+    let commit = taken + calm[taken..].iter().position(|step| step == "store.commit").unwrap();
+    let (_, answered, state) = live(Some(commit));
+    assert_eq!((answered, state), (false, RunState::Completed));
 }

@@ -19,7 +19,7 @@ fn read_then_write() -> Value {
 
 /// Runs it, and has something changed while its first step is on the wire; that one is answered late.
 fn changed_meanwhile(world: &World, change: impl AsyncFn(&TenantContext)) -> RunRecord {
-    world.effects.script("read", [Act::Hang]);
+    world.effects.script("read", [Act::Slow(1_000)]);
     world
         .process(async |engine| {
             let context = open(&engine).await;
@@ -146,6 +146,8 @@ fn a_change_while_a_second_attempt_is_decided_leaves_no_timer_behind() {
     // Decided three times: once in vain, since the change came before it was durable.
     let admissions = world.faults.trace().into_iter().filter(|step| step == "store.commit-admission").count();
     assert_eq!((admissions, world.effects.received().len()), (3, 2));
+    // Taken up once, for the second attempt, and never again.
+    assert_eq!(world.faults.trace().into_iter().filter(|step| step == "store.take-over").count(), 1);
     assert_eq!(world.store.peek_loose_ends(&tenant(), &ended.run), (Vec::new(), Vec::new()));
 }
 

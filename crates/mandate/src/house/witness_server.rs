@@ -43,7 +43,7 @@ pub(crate) async fn witness(args: WitnessArgs) -> Result<()> {
     telemetry::start("info");
     files::private_folder(&args.data_dir)?;
     let _lock = files::lock_folder(&args.data_dir)?;
-    let signer = signing_key(&args.data_dir.join("witness.key"))?;
+    let signer = signing_key(&args.data_dir)?;
     let key = VerifierKey::new(NAME, Algorithm::CosignatureV1, signer.public())?;
     let memory = remember(&args.data_dir)?;
     let logs = args.trust_logs.unwrap_or_else(|| args.data_dir.join("logs.json"));
@@ -82,14 +82,25 @@ async fn ended(parent: bool) {
     }
 }
 
-fn signing_key(path: &Path) -> Result<Ed25519Signer> {
+/// The witness's key. Its memory is made before its key: a key without a memory has forgotten what it
+/// signed, and must sign nothing more.
+fn signing_key(folder: &Path) -> Result<Ed25519Signer> {
+    let path = folder.join("witness.key");
+    let memory = folder.join("state.json");
     if path.exists() {
-        let bytes = std::fs::read(path).context("the witness's key can't be read")?;
+        if !memory.exists() {
+            bail!(
+                "{} is missing: this witness has forgotten what it signed, and can vouch for nothing; restore it",
+                memory.display()
+            );
+        }
+        let bytes = std::fs::read(&path).context("the witness's key can't be read")?;
         let seed: [u8; 32] = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is not a key", path.display()))?;
         return Ok(Ed25519Signer::from_seed(&Secret::new(seed))?);
     }
+    files::write_whole(&memory, &serde_json::to_vec(&WitnessState::new())?)?;
     let (signer, seed) = Ed25519Signer::generate(&SystemEntropy)?;
-    files::write_whole(path, seed.expose())?;
+    files::write_whole(&path, seed.expose())?;
     Ok(signer)
 }
 
