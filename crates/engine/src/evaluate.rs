@@ -14,6 +14,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 const BUDGET: Duration = Duration::from_secs(30);
 
 /// What came of an expression.
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, on its way to the machine")]
 pub(crate) enum Evaluated {
     /// The machine is told.
     Tell(Event),

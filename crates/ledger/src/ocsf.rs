@@ -94,7 +94,9 @@ impl Ocsf {
             K::ArtifactSigned => (ApiActivity, 1, "Create", INFORMATIONAL, Success),
             K::AuthorityRevoked => (UserAccess, 2, "Revoke Privileges", LOW, Success),
             K::AccessDenied => (ApiActivity, OTHER, "Access", LOW, Failure),
-            K::LedgerExported | K::PassportExported | K::ArtifactRead => (ApiActivity, 2, "Read", INFORMATIONAL, Success),
+            K::LedgerExported | K::PassportExported | K::ArtifactRead => {
+                (ApiActivity, 2, "Read", INFORMATIONAL, Success)
+            }
             K::LeaseEnded => (EntityManagement, 11, "Deactivate", INFORMATIONAL, Success),
             K::ResourceApplied | K::SecretPut => (EntityManagement, 3, "Update", INFORMATIONAL, Success),
             K::KeyIntroduced => (EntityManagement, 1, "Create", LOW, Success),
