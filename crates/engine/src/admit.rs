@@ -152,6 +152,7 @@ impl Driver {
         self.latest_envelope = envelope.digest;
         Ok(Admitted { permit, envelope, token, lease })
     }
+
     async fn refused(
         &mut self,
         engine: &Engine,

@@ -122,6 +122,17 @@ impl Engine {
         Ok(Labels { integrity: Integrity::Untrusted, sources: BTreeSet::from([source]), ..spec.returns.labels() })
     }
 
+    /// The input a run was started with; `None` for one that was refused at its start.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it can't be read.
+    pub async fn input(&self, context: &TenantContext, record: &RunRecord) -> Result<Option<Value>, EngineError> {
+        let history = History::of(context.store.journal(&record.run).await?);
+        let Some((_, stored, _)) = history.input else { return Ok(None) };
+        let subject = context.vault.subject(&record.new.initiator.subject()).await?;
+        open(context, &subject, &stored).await.map(Some)
+    }
+
     /// The run's output, or its artefact's file, opened.
     ///
     /// # Errors

@@ -77,12 +77,14 @@ impl Driver {
         );
         self.attempt(engine, wanted, attempt).instrument(span).await
     }
+
     async fn attempt(&mut self, engine: &Engine, wanted: Wanted, attempt: Attempt) -> Result<StepEnd, EngineError> {
         match self.admit(engine, &wanted, attempt).await? {
             Verdict::End(end) => Ok(end),
             Verdict::Admitted(admitted) => self.perform(engine, wanted, attempt, *admitted).await,
         }
     }
+
     /// Turns the call into one exact request, and gathers what it is judged by.
     pub(crate) fn prepare(&self, wanted: &Wanted, attempt: Attempt) -> Result<(Prepared, StepFacts), WorkflowError> {
         let unknown = || {
@@ -164,6 +166,7 @@ impl Driver {
             })
         }))
     }
+
     /// The journal knows how the step ended.
     async fn replay(
         &self,
@@ -198,10 +201,12 @@ impl Driver {
             )))
         }
     }
+
     /// It waits for people: nothing changes by looking at it again.
     const fn stay_parked(&self) -> Result<StepEnd, EngineError> {
         Ok(StepEnd::Park)
     }
+
     /// Who acts in a step: the Worker.
     pub(crate) fn actor(&self) -> String {
         format!("worker:{}", self.new.worker)

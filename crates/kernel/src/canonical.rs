@@ -36,10 +36,39 @@ pub fn parse_canonical<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<
     if canonical_json(&value)? == bytes { Ok(value) } else { Err(CanonicalError::NotCanonical) }
 }
 
+/// The largest magnitude of an integer that canonical JSON carries as it is: 2^53 - 1 (RFC 8785 §3.2.2.3).
+pub const EXACT_INTEGER: i64 = (1 << 53) - 1;
+
+/// Whether canonical JSON carries every integer of a value as it is, instead of rounding it.
+#[must_use]
+pub fn is_exact(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Number(n) => {
+            let magnitude = n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs));
+            magnitude.is_none_or(|magnitude| magnitude <= EXACT_INTEGER.unsigned_abs())
+        }
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(map) => map.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn integers_are_exact_up_to_two_to_the_53() {
+        let edge = (1u64 << 53) - 1;
+        for good in [json!(edge), json!(-(edge as i64)), json!([{"a": 0.1}]), json!(1e300)] {
+            assert!(is_exact(&good), "{good}");
+        }
+        for bad in [json!(edge + 1), json!(i64::MIN), json!(u64::MAX), json!({"a": [1u64 << 60]})] {
+            assert!(!is_exact(&bad), "{bad}");
+        }
+    }
 
     #[test]
     fn sorts_keys_and_refuses_other_spellings() {

@@ -18,7 +18,7 @@ mod sign;
 mod time;
 
 pub use action::{Action, ResourceKind};
-pub use canonical::{CanonicalError, canonical_json, parse_canonical};
+pub use canonical::{CanonicalError, EXACT_INTEGER, canonical_json, is_exact, parse_canonical};
 pub use class::{Category, Class, Impact};
 pub use digest::{Digest, DigestError, base64_decode, base64_encode, base64url_decode, base64url_encode};
 pub use function::{EffectClass, IdentityModel};

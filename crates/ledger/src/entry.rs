@@ -2,12 +2,11 @@
 
 use crate::kind::{EventKind, RunScope};
 use crate::{ocsf, tree};
-use mandate_kernel::{CanonicalError, Digest, Limits, RunId, Tenant, Timestamp, canonical_json, parse_canonical};
+use mandate_kernel::{
+    CanonicalError, Digest, Limits, RunId, Tenant, Timestamp, canonical_json, is_exact, parse_canonical,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// The largest integer that canonical JSON carries exactly (RFC 8785 §3.2.2.3): 2^53 - 1.
-const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// Something that happened, before it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,13 +134,10 @@ impl Event {
 pub(crate) fn check_value(value: &Value, depth: usize) -> Result<(), EntryError> {
     let inner = depth.checked_sub(1).ok_or(EntryError::TooDeep)?;
     match value {
-        Value::Number(n) => {
-            let magnitude = n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs));
-            if magnitude.is_some_and(|m| m > MAX_EXACT) { Err(EntryError::InexactNumber) } else { Ok(()) }
-        }
+        Value::Number(_) if !is_exact(value) => Err(EntryError::InexactNumber),
         Value::Array(items) => items.iter().try_for_each(|item| check_value(item, inner)),
         Value::Object(map) => map.values().try_for_each(|item| check_value(item, inner)),
-        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }
 

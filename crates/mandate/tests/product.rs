@@ -6,6 +6,8 @@ mod house;
 
 #[path = "product/abuse.rs"]
 mod abuse;
+#[path = "product/attacks.rs"]
+mod attacks;
 #[path = "product/bad_input.rs"]
 mod bad_input;
 #[path = "product/boundary.rs"]

@@ -5,9 +5,9 @@ use super::Actor;
 use super::apply::Planned;
 use crate::Problem;
 use mandate_directory::{ConnectionSpec, FunctionSpec, Kind, PolicySpec, Spec, Target, WorkerSpec};
-use mandate_engine::{Engine, TenantContext};
+use mandate_engine::{Engine, Target as EngineTarget, TenantContext};
 use mandate_flow::Program;
-use mandate_kernel::{FunctionName, IdentityModel, ResourceName};
+use mandate_kernel::{Action, FunctionName, IdentityModel, ResourceName};
 use mandate_policy::{PolicySet, PolicySource};
 use serde::de::DeserializeOwned;
 
@@ -18,12 +18,16 @@ pub(super) async fn all(
     by: Actor<'_>,
     planned: &[Planned],
 ) -> Result<(), Problem> {
-    let house = House { context, planned };
+    let house = House { engine, context, by, planned };
     let mut problem = Problem::invalid("invalid-manifest", "some manifests are not valid; nothing was applied");
     for plan in planned {
         let found = match &plan.spec {
-            Spec::Worker(worker) => house.worker(&plan.manifest.metadata.name, worker).await?,
+            Spec::Worker(worker) => house.worker(plan, worker).await?,
             Spec::Function(function) => house.function(&plan.manifest.metadata.name, function).await?,
+            Spec::Connection(connection) => match connection.check() {
+                Ok(()) => Vec::new(),
+                Err((pointer, why)) => vec![("invalid-connection", format!("/spec{pointer}"), why)],
+            },
             _ => Vec::new(),
         };
         for (code, pointer, message) in found {
@@ -32,7 +36,7 @@ pub(super) async fn all(
         }
     }
     if problem.errors.is_empty() {
-        return house.policies(engine, by).await;
+        return house.policies().await;
     }
     Err(problem)
 }
@@ -46,6 +50,8 @@ const MAX_AUTHORITY: u64 = 30 * 24 * 3600;
 type Finding = (&'static str, String, String);
 
 struct House<'a> {
+    engine: &'a Engine,
+    by: Actor<'a>,
     context: &'a TenantContext,
     planned: &'a [Planned],
 }
@@ -61,7 +67,22 @@ impl House<'_> {
         Ok(content.and_then(|content| serde_json::from_value(content).ok()))
     }
 
-    async fn worker(&self, name: &ResourceName, worker: &WorkerSpec) -> Result<Vec<Finding>, Problem> {
+    /// Whether whoever applies may know of a credential. To others it does not exist.
+    async fn sees(&self, credential: &ResourceName) -> Result<bool, Problem> {
+        match self.by {
+            Actor::Bootstrap => Ok(true),
+            Actor::Caller(caller) => {
+                let target = EngineTarget::Credential(credential);
+                Ok(self.engine.may(self.context, caller, Action::CredentialView, &target).await?)
+            }
+        }
+    }
+
+    async fn worker(&self, plan: &Planned, worker: &WorkerSpec) -> Result<Vec<Finding>, Problem> {
+        let name = &plan.manifest.metadata.name;
+        // Who edits a Worker may keep what is bound already, also without seeing the credential.
+        let before = plan.held.as_ref().and_then(|held| serde_json::from_value::<WorkerSpec>(held.spec.clone()).ok());
+        let bound = before.map(|before| before.bindings).unwrap_or_default();
         let mut found = Vec::new();
         if !worker.environments.contains(&worker.default_environment) {
             let message =
@@ -93,7 +114,8 @@ impl House<'_> {
             found.extend(self.called(name, worker, function).await?);
         }
         for (function, credential) in &worker.bindings {
-            let exists = self.find::<serde_json::Value>(Kind::Credential, credential).await?.is_some();
+            let exists = self.find::<serde_json::Value>(Kind::Credential, credential).await?.is_some()
+                && (bound.get(function) == Some(credential) || self.sees(credential).await?);
             if !exists {
                 let message = format!("{function} is bound to credential {credential}, which does not exist");
                 found.push(("unknown-credential", format!("/spec/bindings/{function}"), message));
@@ -172,7 +194,7 @@ impl House<'_> {
 
     /// The tenant's policies as they will be: they compile together, and leave whoever applies them able
     /// to mend them.
-    async fn policies(&self, engine: &Engine, by: Actor<'_>) -> Result<(), Problem> {
+    async fn policies(&self) -> Result<(), Problem> {
         let mut changed = self.planned.iter().filter(|plan| plan.manifest.kind == Kind::Policy);
         let Some(first) = changed.next() else { return Ok(()) };
         let mut problem = Problem::invalid("invalid-policy", "a policy does not compile; nothing was applied");
@@ -207,8 +229,8 @@ impl House<'_> {
             }
         };
         let name = &first.manifest.metadata.name;
-        match by {
-            Actor::Caller(caller) if !engine.may_still_edit_policies(self.context, caller, &set, name).await? => {
+        match self.by {
+            Actor::Caller(caller) if !self.engine.may_still_edit_policies(self.context, caller, &set, name).await? => {
                 let detail = "with these policies you could not change policies any more: they forbid it, or fail to evaluate; nothing was applied";
                 Err(Problem::invalid("would-lock-out", detail)
                     .error(format!("/manifests/{}/spec/text", first.at), "it would lock you out"))

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use mandate_engine::{Denied, StartError, StartRequest, Target};
 use mandate_gate::{Access, Permit};
 use mandate_journal::{RunQuery, RunRecord};
-use mandate_kernel::{Action, Duration, Environment, ResourceName, RunId, StepSeq};
+use mandate_kernel::{Action, Duration, Environment, ResourceName, RunId, StepSeq, is_exact};
 use mandate_ledger::EventKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ pub(crate) async fn start(
     };
     let patience = wait.patience().unwrap_or(Duration::from_millis(0));
     let record = state.engine.settled(&who.context, &run, patience).await?;
-    if again && !is_of(&record, &asked) {
+    if again && !(is_of(&record, &asked) && same_input(&state, &who, &record, &asked.input).await?) {
         return Err(StartError::Duplicate(run).into());
     }
     Ok((StatusCode::CREATED, Json(view::run(&record))))
@@ -79,6 +79,12 @@ pub(crate) async fn start(
 fn is_of(record: &RunRecord, asked: &StartRequest) -> bool {
     let environment = asked.environment.as_ref().is_none_or(|environment| *environment == record.new.environment);
     environment && record.new.worker == asked.worker && record.new.purpose == asked.purpose.trim()
+}
+
+/// Whether a run was started with this input. One that was refused at its start kept none.
+async fn same_input(state: &ApiState, who: &Authenticated, record: &RunRecord, asked: &Value) -> Result<bool, Problem> {
+    let held = state.engine.input(&who.context, record).await?;
+    Ok(held.is_none_or(|held| held == *asked))
 }
 
 fn idempotency_key(text: &str) -> Result<String, Problem> {
@@ -209,6 +215,9 @@ pub(crate) async fn resolve(
     Body(body): Body<ResolveBody>,
 ) -> Result<Json<Value>, Problem> {
     let (record, permit) = allowed(&state, &who, &run, Action::RunResolve).await?;
+    if !is_exact(&body.value) {
+        return Err(Problem::invalid("inexact-number", "`value` holds an integer beyond 2^53: write it as text"));
+    }
     let happened = body.happened.then_some(body.value);
     let record = state.engine.resolve(&who.context, &permit, &record, body.step, happened).await?;
     Ok(Json(view::run(&record)))

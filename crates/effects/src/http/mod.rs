@@ -8,31 +8,11 @@ mod transport;
 pub(crate) use transport::Transport;
 
 use async_trait::async_trait;
-use mandate_directory::{ConnectionSpec, FunctionSpec, HttpTemplate, SlotSpec};
+use mandate_directory::{ConnectionSpec, FunctionSpec, HttpTemplate};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
 use std::{sync::Arc, time::Duration};
 use template::Fault;
 use transport::Outgoing;
-
-/// Headers that a credential slot may not name: they frame the message, or are ours to set.
-const RESERVED: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "dpop",
-    "expect",
-    "host",
-    "idempotency-key",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "txn-token",
-    "upgrade",
-    "user-agent",
-];
 
 /// One function at its connection.
 pub(crate) struct HttpEffect {
@@ -70,9 +50,12 @@ impl Effect for HttpEffect {
         let slot = connection
             .slot
             .as_ref()
-            .map(|slot| checked_slot(slot, endpoint.audience.is_some()))
+            .map(|slot| {
+                let name = slot.header(endpoint.audience.is_some())?;
+                Ok(Slot::Header { name, prefix: slot.prefix.clone() })
+            })
             .transpose()
-            .map_err(|why| fault(Fault::Definition(why)))?;
+            .map_err(|why: String| fault(Fault::Definition(why)))?;
         Ok(Prepared {
             destination: request.url().origin().to_owned(),
             request: Request::Http(request),
@@ -101,22 +84,6 @@ impl Effect for HttpEffect {
             })
             .await
     }
-}
-
-/// The slot, if its header is one that a credential may go into.
-fn checked_slot(slot: &SlotSpec, takes_token: bool) -> Result<Slot, String> {
-    let name = slot.header.to_ascii_lowercase();
-    let reserved = RESERVED.contains(&name.as_str()) || (takes_token && name == "authorization");
-    if reserved {
-        return Err(format!("its connection puts a credential into header `{name}`, which is set by other means"));
-    }
-    if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err("its connection puts a credential into a header whose name is not valid".to_owned());
-    }
-    if !slot.prefix.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
-        return Err("its connection's slot has a prefix with characters that no header can hold".to_owned());
-    }
-    Ok(Slot::Header { name, prefix: slot.prefix.clone() })
 }
 
 #[cfg(test)]

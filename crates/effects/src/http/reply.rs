@@ -12,12 +12,14 @@ const CLAIMS: &[&str] = &["date", "server", "x-request-id", "etag", "idempotency
 /// Longest header value kept, in characters.
 const MAX_CLAIM: usize = 200;
 
-/// Reads an answer with a success status: bounded bytes, JSON, bounded depth.
+/// Reads an answer with a success status: bounded bytes, JSON, bounded depth, and nothing in it of what
+/// was injected: a receiver that sends a credential back must not carry it into the run.
 pub(super) async fn read(
     mut response: reqwest::Response,
     effect: EffectClass,
     origin: &str,
     limits: &Limits,
+    injected: &[&str],
 ) -> Result<Reply, EffectFailure> {
     let claimed = claimed(&response);
     let form = check_form(response.headers());
@@ -41,6 +43,9 @@ pub(super) async fn read(
         Err(why) => return Err(unreadable(why)),
         Ok(()) => parse(&body, limits.depth).map_err(unreadable)?,
     };
+    if injected.iter().any(|secret| echoes(&value, secret) || claimed.by_remote.values().any(|v| echoes(v, secret))) {
+        return Err(unreadable("sends a credential back, so nothing of it was kept"));
+    }
     Ok(Reply { value, observed, claimed })
 }
 
@@ -72,7 +77,19 @@ fn parse(body: &[u8], depth: usize) -> Result<Value, &'static str> {
     if is_deeper(body, depth) {
         return Err("nests too deeply");
     }
-    serde_json::from_slice(body).map_err(|_| "is not JSON")
+    let value = serde_json::from_slice(body).map_err(|_| "is not JSON")?;
+    mandate_identity::unambiguous(body).map_err(|_| "names a member twice")?;
+    Ok(value)
+}
+
+/// Whether any text of a value holds the secret. Decoded texts: an escape does not hide it.
+fn echoes(value: &Value, secret: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(secret),
+        Value::Array(items) => items.iter().any(|item| echoes(item, secret)),
+        Value::Object(map) => map.iter().any(|(key, item)| key.contains(secret) || echoes(item, secret)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Whether brackets outside texts nest deeper than `limit`. Looks before anything recurses.

@@ -382,3 +382,25 @@ async fn a_slot_and_a_lease_come_together_or_not_at_all() {
     }
     assert_eq!(*count.lock().unwrap(), 0);
 }
+
+/// A receiver that sends back what was injected for it gets nothing into the run, in whatever spelling.
+#[tokio::test]
+async fn an_answer_that_holds_a_credential_is_not_kept() {
+    for echoed in [
+        r#"{"you sent": "Key canary-7f3a9c-leased"}"#,
+        r#"{"deep": [{"x": "DPoP canary-7f3a9c-\u0074oken"}]}"#,
+        r#"{"canary-7f3a9c-envelope": 1}"#,
+    ] {
+        let app = Router::new().fallback(any(move || async move {
+            Response::builder().header("content-type", "application/json").body(Body::from(echoed)).unwrap()
+        }));
+        let url = serve(app).await;
+        let error = send(&url, EffectClass::Read).await.unwrap_err();
+        assert!(matches!(error, EffectFailure::Definite { .. }), "{error}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+    let app = Router::new().fallback(any(|| async {
+        Response::builder().header("content-type", "application/json").body(Body::from(r#"{"a":1,"a":2}"#)).unwrap()
+    }));
+    assert!(send(&serve(app).await, EffectClass::Read).await.is_err());
+}

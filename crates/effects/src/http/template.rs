@@ -5,10 +5,7 @@ use mandate_gate::{Call, PrepareError};
 use mandate_identity::{CanonicalRequest, CanonicalUrl};
 use mandate_kernel::{EffectClass, FunctionName, canonical_json};
 use serde_json::{Map, Value};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose fault it is that there is no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,25 +96,7 @@ fn in_url<'a>(
 
 /// The endpoint's URL without a slash at its end.
 fn base(endpoint: &Endpoint) -> Result<String, Fault> {
-    let base = endpoint.url.strip_suffix('/').unwrap_or(&endpoint.url);
-    let definition = |why: &str| Fault::Definition(format!("its connection's URL is not usable: {why}"));
-    if base.contains(['?', '#', '{', '}']) {
-        return Err(definition("it holds a query, a fragment or a placeholder"));
-    }
-    let url = CanonicalUrl::new(format!("{base}/")).map_err(|e| definition(&e.to_string()))?;
-    if url.origin().starts_with("http://") && !is_loopback(url.origin()) {
-        return Err(definition("plain http is for the loopback only; use https"));
-    }
-    Ok(base.to_owned())
-}
-
-fn is_loopback(origin: &str) -> bool {
-    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or(""),
-        None => authority.split(':').next().unwrap_or(""),
-    };
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    endpoint.base().map(str::to_owned).map_err(Fault::Definition)
 }
 
 fn checked_url(base: &str, path: &str, query: &str) -> Result<CanonicalUrl, String> {

@@ -101,8 +101,19 @@ impl Transport {
             let detail = failure::describe_status(status, response.headers(), origin);
             return Err(failure::refused(effect, status, detail));
         }
-        reply::read(response, effect, origin, &self.limits).await
+        reply::read(response, effect, origin, &self.limits, &injected(&outgoing.credentials)).await
     }
+}
+
+/// The shortest injected text looked for in an answer: a shorter one stands in answers by chance.
+const SHORTEST_LOOKED_FOR: usize = 8;
+
+/// What was injected and must not come back.
+fn injected(credentials: &Credentials) -> Vec<&str> {
+    let hop = credentials.hop.as_ref().map(|hop| hop.token.expose().as_str());
+    let leased = credentials.leased.as_ref().map(|secret| secret.expose().as_str());
+    let envelope = credentials.envelope.as_ref().map(|envelope| envelope.expose().as_str());
+    [hop, leased, envelope].into_iter().flatten().filter(|text| text.len() >= SHORTEST_LOOKED_FOR).collect()
 }
 
 /// The headers: what was judged, and the credentials made for this permit.

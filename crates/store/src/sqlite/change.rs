@@ -5,7 +5,7 @@ use super::common::{blob, ensure_tenant, keep_payloads, raise_revocations, revoc
 use super::entries::{self, Placed};
 use super::fault::{Reading, Writing};
 use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, SealedPayload, SecretRecord};
-use mandate_kernel::{Digest, Tenant, Timestamp, canonical_json};
+use mandate_kernel::{Digest, Tenant, Timestamp, canonical_json, is_exact};
 use rusqlite::{Connection, params};
 
 const CURRENT: &str = "SELECT version, deleted FROM resources WHERE tenant = ?1 AND kind = ?2 AND name = ?3";
@@ -166,15 +166,4 @@ fn content(write: &ResourceWrite) -> Result<Option<Content>, CommitError> {
     }
     let json = canonical_json(spec).map_err(|e| refused(e.to_string()))?;
     Ok(Some(Content { digest: Digest::of(&json), json }))
-}
-
-/// Whether canonical JSON (RFC 8785 §3.2.2.3) carries each number as it is.
-fn is_exact(value: &serde_json::Value) -> bool {
-    use serde_json::Value;
-    match value {
-        Value::Number(n) => n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs)).is_none_or(|n| n < 1 << 53),
-        Value::Array(items) => items.iter().all(is_exact),
-        Value::Object(map) => map.values().all(is_exact),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-    }
 }

@@ -5,9 +5,8 @@ use super::state::{Kept, State};
 use super::transition::place;
 use async_trait::async_trait;
 use mandate_journal::{Change, CommitError, ResourceRecord, ResourceWrite, Resources, SecretRecord, StoreError};
-use mandate_kernel::{Digest, canonical_json};
+use mandate_kernel::{Digest, canonical_json, is_exact};
 use mandate_ledger::Entry;
-use serde_json::Value;
 
 #[async_trait]
 impl Resources for SimTenant {
@@ -131,14 +130,4 @@ fn put(state: &mut State, change: &Change, write: &ResourceWrite) -> Result<(), 
     };
     state.resources.entry(key).or_default().push(record);
     Ok(())
-}
-
-/// Whether canonical JSON (RFC 8785 §3.2.2.3) carries each number as it is.
-fn is_exact(value: &Value) -> bool {
-    match value {
-        Value::Number(n) => n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs)).is_none_or(|n| n < 1 << 53),
-        Value::Array(items) => items.iter().all(is_exact),
-        Value::Object(map) => map.values().all(is_exact),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-    }
 }
