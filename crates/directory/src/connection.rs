@@ -1,4 +1,5 @@
-//! A connection: where a system is, per environment, and which slot its credential goes into.
+//! A connection: where a system is, per environment, and which slot its credential goes into. A system
+//! speaks HTTP (`http://`, `https://`) or is a mail server (`smtp://`, `smtps://`).
 
 use mandate_identity::{Audience, CanonicalUrl};
 use mandate_kernel::Environment;
@@ -26,6 +27,10 @@ const RESERVED: &[&str] = &[
     "user-agent",
 ];
 
+/// Where mail is handed in (RFC 6409), and with TLS from the start (RFC 8314 §7.3).
+const SUBMISSION_PORT: u16 = 587;
+const SUBMISSIONS_PORT: u16 = 465;
+
 /// The content of a `Connection` resource. It holds no credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -47,7 +52,8 @@ pub struct ConnectionSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Base URL, `https://host[:port][/path]`; plain `http` only on the loopback.
+    /// Base URL, `https://host[:port][/path]`, plain `http` only on the loopback; or a mail server,
+    /// `smtps://host[:port]`, or `smtp://host[:port]`, which is encrypted by STARTTLS but on the loopback.
     pub url: String,
     /// The audience that hop tokens for it name (RFC 8707); absent for receivers that take none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,13 +62,66 @@ pub struct Endpoint {
 
 /// The one place a static credential may go (I4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a slot is `header` with an optional `prefix`, or for a mail server `smtp: auth`")]
+pub enum SlotSpec {
+    /// A header of an HTTP request.
+    Header(HeaderSlot),
+    /// A mail server's sign-in.
+    Smtp(SmtpSlot),
+}
+
+/// A header of an HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct SlotSpec {
+pub struct HeaderSlot {
     /// Header name.
     pub header: String,
     /// Text before the secret, such as `Bearer `.
     #[serde(default)]
     pub prefix: String,
+}
+
+/// A mail server's sign-in. The secret is `user:password`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SmtpSlot {
+    /// What the secret is used for.
+    pub smtp: SmtpSlotUse,
+}
+
+/// What a mail server's secret is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SmtpSlotUse {
+    /// `AUTH` (RFC 4954), by `PLAIN` or `LOGIN`.
+    Auth,
+}
+
+/// A mail server's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailServer {
+    /// Whether the connection is encrypted from its first byte (RFC 8314).
+    pub implicit_tls: bool,
+    /// Host name or address, in lower case; an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl MailServer {
+    /// Whether nothing but this machine hears what is said. Elsewhere the connection must be encrypted.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback_host(&self.host)
+    }
+
+    /// `smtp://host:port` or `smtps://host:port`, always with the port.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.implicit_tls { "smtps" } else { "smtp" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{scheme}://{host}:{}", self.port)
+    }
 }
 
 impl ConnectionSpec {
@@ -71,14 +130,39 @@ impl ConnectionSpec {
     /// # Errors
     /// JSON pointer into the content, and what is wrong there.
     pub fn check(&self) -> Result<(), (String, String)> {
+        let mail = self.is_mail();
         for (environment, endpoint) in &self.environments {
-            endpoint.base().map_err(|why| (format!("/environments/{environment}/url"), why))?;
+            let at = |why| (format!("/environments/{environment}/url"), why);
+            if mail {
+                endpoint.mail_server().map(drop).map_err(at)?;
+            } else {
+                endpoint.base().map(drop).map_err(at)?;
+            }
+            if mail && endpoint.audience.is_some() {
+                let why = "a mail server takes no hop tokens, so it has no audience".to_owned();
+                return Err((format!("/environments/{environment}/audience"), why));
+            }
         }
-        let takes_token = self.environments.values().any(|endpoint| endpoint.audience.is_some());
+        let slot = |why: &str| Err(("/slot".to_owned(), why.to_owned()));
         match &self.slot {
-            Some(slot) => slot.header(takes_token).map(drop).map_err(|why| ("/slot".to_owned(), why)),
-            None => Ok(()),
+            Some(SlotSpec::Header(_)) if mail => slot("a mail server has no headers; its slot is `smtp: auth`"),
+            Some(SlotSpec::Smtp(_)) if !mail => slot("`smtp: auth` is the slot of a mail server; name a `header`"),
+            None if mail => slot("a mail server is signed in to; its slot is `smtp: auth`"),
+            Some(SlotSpec::Header(header)) => {
+                let takes_token = self.environments.values().any(|endpoint| endpoint.audience.is_some());
+                header.name(takes_token).map(drop).map_err(|why| ("/slot".to_owned(), why))
+            }
+            Some(SlotSpec::Smtp(_)) if self.envelope => {
+                Err(("/envelope".to_owned(), "a mail server takes no envelope".to_owned()))
+            }
+            Some(SlotSpec::Smtp(_)) | None => Ok(()),
         }
+    }
+
+    /// Whether it is a mail server in any environment.
+    #[must_use]
+    pub fn is_mail(&self) -> bool {
+        self.environments.values().any(|endpoint| endpoint.url.to_ascii_lowercase().starts_with("smtp"))
     }
 }
 
@@ -99,6 +183,37 @@ impl Endpoint {
         }
         Ok(base)
     }
+
+    /// The mail server, if the URL names one and nothing besides: no path, no user, no query.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn mail_server(&self) -> Result<MailServer, String> {
+        let unusable = |why: &str| format!("its connection's URL is not usable: {why}");
+        let (scheme, authority) = self.url.split_once("://").ok_or_else(|| unusable("it has no scheme"))?;
+        // One grammar for hosts: that of HTTP URLs. The scheme's own default port is put in first.
+        let (implicit_tls, default_port) = match scheme {
+            "smtp" => (false, SUBMISSION_PORT),
+            "smtps" => (true, SUBMISSIONS_PORT),
+            _ => return Err(unusable("a mail server is smtp://host:port or smtps://host:port")),
+        };
+        if authority.contains(['/', '?', '#', '@', '{', '}']) {
+            return Err(unusable("a mail server is a host and a port, and nothing besides"));
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => {
+                let number = port.parse().ok().filter(|n: &u16| *n > 0 && n.to_string() == port);
+                (host, number.ok_or_else(|| unusable("its port is not a number from 1 to 65535"))?)
+            }
+            _ => (authority, default_port),
+        };
+        CanonicalUrl::new(format!("https://{host}/")).map_err(|e| unusable(&e.to_string()))?;
+        Ok(MailServer { implicit_tls, host: host.trim_matches(['[', ']']).to_owned(), port })
+    }
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn is_loopback(origin: &str) -> bool {
@@ -107,16 +222,16 @@ fn is_loopback(origin: &str) -> bool {
         Some(v6) => v6.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),
     };
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    is_loopback_host(host)
 }
 
-impl SlotSpec {
+impl HeaderSlot {
     /// The header in lower case, if it is one that a credential may go into. `takes_token`: the receiver
     /// takes hop tokens, so that `Authorization` is taken.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn header(&self, takes_token: bool) -> Result<String, String> {
+    pub fn name(&self, takes_token: bool) -> Result<String, String> {
         let name = self.header.to_ascii_lowercase();
         if RESERVED.contains(&name.as_str()) || (takes_token && name == "authorization") {
             return Err(format!("its connection puts a credential into header `{name}`, which is set by other means"));
@@ -165,6 +280,69 @@ mod tests {
         {
             let slot = json!({"header": header, "prefix": prefix});
             assert_eq!(check("https://api.example", slot).unwrap_err().0, "/slot", "{header}");
+        }
+    }
+
+    fn mail(url: &str, slot: serde_json::Value) -> Result<(), (String, String)> {
+        check(url, slot)
+    }
+
+    #[test]
+    fn a_mail_server_is_a_host_and_a_port() {
+        let server = |url: &str| Endpoint { url: url.to_owned(), audience: None }.mail_server();
+        for (url, canonical, loopback) in [
+            ("smtp://mail.finance.example", "smtp://mail.finance.example:587", false),
+            ("smtps://mail.finance.example", "smtps://mail.finance.example:465", false),
+            ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525", true),
+            ("smtp://localhost:25", "smtp://localhost:25", true),
+            ("smtp://[::1]:25", "smtp://[::1]:25", true),
+            ("smtps://[2001:db8::1]", "smtps://[2001:db8::1]:465", false),
+        ] {
+            let found = server(url).unwrap();
+            assert_eq!((found.url().as_str(), found.is_loopback()), (canonical, loopback));
+            mail(url, json!({"smtp": "auth"})).unwrap();
+        }
+        for bad in [
+            "smtp://",
+            "smtp:/a",
+            "SMTP://a",
+            "smtp://A",
+            "smtp://a:0",
+            "smtp://a:65536",
+            "smtp://a:025",
+            "smtp://a:",
+            "smtp://user:pass@a",
+            "smtp://a/",
+            "smtp://a?x",
+            "smtp://a\r\n",
+            "smtp://a b",
+            "smtp+tls://a",
+            "smtp://::1",
+        ] {
+            let (pointer, why) = mail(bad, json!({"smtp": "auth"})).unwrap_err();
+            assert_eq!(pointer, "/environments/sandbox/url", "{bad}: {why}");
+        }
+    }
+
+    #[test]
+    fn slots_fit_what_is_spoken() {
+        assert_eq!(mail("smtp://a", json!({"header": "x-api-key"})).unwrap_err().0, "/slot");
+        assert_eq!(mail("smtp://a", json!(null)).unwrap_err().0, "/slot");
+        assert_eq!(mail("https://a", json!({"smtp": "auth"})).unwrap_err().0, "/slot");
+        let spec = |value| serde_json::from_value::<ConnectionSpec>(value).map(|spec| spec.check());
+        let both =
+            json!({"environments": {"a": {"url": "smtp://a"}, "b": {"url": "https://a"}}, "slot": {"smtp": "auth"}});
+        assert_eq!(spec(both).unwrap().unwrap_err().0, "/environments/b/url");
+        let audience =
+            json!({"environments": {"a": {"url": "smtp://a", "audience": "https://a"}}, "slot": {"smtp": "auth"}});
+        assert_eq!(spec(audience).unwrap().unwrap_err().0, "/environments/a/audience");
+        let envelope = json!({"environments": {"a": {"url": "smtp://a"}}, "slot": {"smtp": "auth"}, "envelope": true});
+        assert_eq!(spec(envelope).unwrap().unwrap_err().0, "/envelope");
+        for slot in
+            [json!({"smtp": "plain"}), json!({"smtp": "auth", "header": "x"}), json!({"prefix": "x"}), json!({})]
+        {
+            let connection = json!({"environments": {"a": {"url": "smtp://a"}}, "slot": slot});
+            assert!(spec(connection).unwrap_err().to_string().contains("smtp: auth"));
         }
     }
 }

@@ -23,6 +23,14 @@ pub enum DirectoryError {
         /// Kinds there are.
         kinds: String,
     },
+    /// It does not say what it is.
+    #[error("`kind` is missing{hint}; write one of {kinds}")]
+    NoKind {
+        /// A key that may have been meant, in words.
+        hint: String,
+        /// Kinds there are.
+        kinds: String,
+    },
     /// A resource names another one that does not exist.
     #[error("{kind} {name} names {missing_kind} {missing}, which does not exist; apply it first or in the same folder")]
     Dangling {

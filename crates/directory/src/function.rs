@@ -1,10 +1,14 @@
 //! A function: a registered capability that Workers call by name.
 
+use crate::{ReplyChecks, ReturnLabels, Target};
 use mandate_identity::Scope;
-use mandate_kernel::{Category, Class, Confidentiality, EffectClass, IdentityModel, Integrity, Labels, Readers};
+use mandate_kernel::{Class, EffectClass, IdentityModel, Impact};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest timeout of one attempt, in milliseconds.
+const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// The content of a `Function` resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct FunctionSpec {
     /// The labels of what it returns.
     #[serde(default)]
     pub returns: ReturnLabels,
+    /// What its replies are looked at for.
+    #[serde(default)]
+    pub checks: ReplyChecks,
     /// How it is reached.
     pub target: Target,
     /// How often, and after how long, a transient failure asks again.
@@ -44,72 +51,6 @@ pub struct FunctionSpec {
 
 fn default_timeout() -> u64 {
     10_000
-}
-
-/// How a function is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Target {
-    /// Over HTTP, at the connection's endpoint for the run's environment.
-    Http(HttpTemplate),
-    /// A function registered inside the process. It reaches nothing outside.
-    Local(LocalTarget),
-}
-
-/// A function registered inside the process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct LocalTarget {
-    /// The name it is registered under.
-    pub name: String,
-    /// Whether it takes a credential, leased for each call like any other.
-    #[serde(default)]
-    pub credential: bool,
-}
-
-/// The HTTP request a call becomes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct HttpTemplate {
-    /// The connection, by its name in the same project.
-    pub connection: String,
-    /// The method.
-    pub method: Method,
-    /// The path below the connection's URL; `{name}` stands for an argument, percent-encoded.
-    pub path: String,
-    /// Arguments sent as query parameters. What is in neither path nor query is the JSON body.
-    #[serde(default)]
-    pub query: Vec<String>,
-}
-
-/// An HTTP method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Read.
-    Get,
-    /// Act.
-    Post,
-    /// Replace.
-    Put,
-    /// Change.
-    Patch,
-    /// Remove.
-    Delete,
-}
-
-impl Method {
-    /// The method's token.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        }
-    }
 }
 
 /// The type of an argument.
@@ -148,34 +89,6 @@ pub struct ArgumentSpec {
     pub max_length: Option<usize>,
 }
 
-/// The labels of what a function returns, before its source is added.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct ReturnLabels {
-    /// How confidential.
-    pub confidentiality: Confidentiality,
-    /// How far it may be relied on. What is not said to be more is untrusted.
-    pub integrity: Option<Integrity>,
-    /// Groups that may read it; absent for anyone.
-    pub readers: Option<BTreeSet<String>>,
-    /// Kinds of data.
-    pub data: BTreeSet<Category>,
-}
-
-impl ReturnLabels {
-    /// As labels, without a source.
-    #[must_use]
-    pub fn labels(&self) -> Labels {
-        Labels {
-            confidentiality: self.confidentiality,
-            integrity: self.integrity.unwrap_or(Integrity::Untrusted),
-            readers: self.readers.clone().map_or(Readers::Anyone, Readers::Groups),
-            categories: self.data.clone(),
-            sources: BTreeSet::new(),
-        }
-    }
-}
-
 /// Attempts after transient failures. Each asks the gate again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -207,6 +120,57 @@ impl RetrySpec {
 }
 
 impl FunctionSpec {
+    /// Checks what can be known to be wrong before it is ever called.
+    ///
+    /// # Errors
+    /// JSON pointer into the content, and what is wrong there.
+    pub fn check(&self) -> Result<(), (String, String)> {
+        let at = |pointer: &str, why: &str| Err((pointer.to_owned(), why.to_owned()));
+        self.check_bounds()?;
+        self.target.check()?;
+        self.returns.check()?;
+        self.checks.check()?;
+        if let Some(fixed) = self.target.arguments()
+            && let Some(unknown) = self.arguments.keys().find(|name| !fixed.contains(&name.as_str()))
+        {
+            let why = format!("this target takes {}; there is no argument `{unknown}` to narrow", fixed.join(", "));
+            return at("/arguments", &why);
+        }
+        match &self.target {
+            Target::Http(_) | Target::Local(_) => return Ok(()),
+            Target::Model(_) if self.effect == EffectClass::Once => {
+                return at("/effect", "a model call can be repeated: declare it read or idempotent");
+            }
+            Target::Mail(_) if self.effect != EffectClass::Once => {
+                return at("/effect", "no mail server knows a repeated mail from a new one: declare it once");
+            }
+            Target::Mail(_) if self.class.impact != Impact::ActionTaking => {
+                return at("/class/impact", "a mail leaves the house: declare it action-taking");
+            }
+            Target::Model(_) | Target::Mail(_) if self.model != IdentityModel::ServiceAccount => {
+                return at("/model", "models and mail servers know static credentials only: declare service-account");
+            }
+            Target::Model(_) | Target::Mail(_) | Target::Review(_) => {}
+        }
+        if !(1..=MAX_TIMEOUT_MS).contains(&self.timeout_ms) {
+            return at("/timeoutMs", "the timeout must be 1 to 600000 milliseconds");
+        }
+        Ok(())
+    }
+
+    /// Checks the arguments of a call to a target that has arguments of its own ([`Target::arguments`])
+    /// against what the declaration narrows.
+    ///
+    /// # Errors
+    /// One sentence naming the argument and what is wrong with it; never its value.
+    pub fn check_narrowed(&self, arguments: &Map<String, Value>) -> Result<(), String> {
+        let given = |(name, spec): (&String, &ArgumentSpec)| match arguments.get(name) {
+            None => Ok(()),
+            Some(value) => spec.check(value).map_err(|why| format!("argument `{name}` {why}")),
+        };
+        self.arguments.iter().try_for_each(given)
+    }
+
     /// Checks the arguments of a call against the declaration.
     ///
     /// # Errors

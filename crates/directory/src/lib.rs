@@ -5,26 +5,37 @@
 //! computes from them what the gate has to know: the roles of a caller on a resource, the authority
 //! of an initiator, whether a grant still covers what it was given for.
 
+mod bounds;
+mod checks;
 mod connection;
 mod credential;
 mod entitlement;
 mod error;
 mod function;
 mod grant;
+mod mail;
 mod manifest;
 mod policy;
+mod redaction;
+mod returns;
 mod role;
+mod session;
+mod target;
 mod worker;
 
-pub use connection::{ConnectionSpec, Endpoint, SlotSpec};
+pub use checks::{Check, Checked, Freshness, ReplyChecks};
+pub use connection::{ConnectionSpec, Endpoint, HeaderSlot, MailServer, SlotSpec, SmtpSlot, SmtpSlotUse};
 pub use credential::CredentialSpec;
 pub use entitlement::{EntitlementSpec, own_authority};
 pub use error::DirectoryError;
-pub use function::{
-    ArgumentSpec, ArgumentType, FunctionSpec, HttpTemplate, LocalTarget, Method, RetrySpec, ReturnLabels, Target,
-};
+pub use function::{ArgumentSpec, ArgumentType, FunctionSpec, RetrySpec};
 pub use grant::{GrantSpec, grant_name};
+pub use mail::MailAddress;
 pub use manifest::{API_VERSION, Kind, Manifest, Metadata, Spec};
 pub use policy::PolicySpec;
+pub use redaction::{Clearance, WITHHELD, redact};
+pub use returns::{FieldLabels, FieldPattern, ReturnLabels};
 pub use role::{RoleBindingSpec, RoleName, RoleScope, roles_on};
-pub use worker::{ArtifactSpec, WorkerSpec};
+pub use session::{MOST_SESSIONS, SessionLifetimes, SessionRecord, SessionStoreError, Sessions};
+pub use target::{HttpTemplate, LocalTarget, MailTarget, Method, ModelTarget, ReviewPeriod, ReviewTarget, Target};
+pub use worker::{ArtifactSpec, InputLabels, WorkerSpec};

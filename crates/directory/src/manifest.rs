@@ -114,6 +114,9 @@ impl std::str::FromStr for Kind {
 pub struct Metadata {
     /// `PROJECT/NAME`.
     pub name: ResourceName,
+    /// The version that the change has to find; 0 for none at all. Without it any will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// A resource as people write it.
@@ -158,6 +161,14 @@ impl Manifest {
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("(no name)").to_owned();
         let kind = text("kind");
+        if value.get("kind").is_none() {
+            let known = ["apiVersion", "metadata", "spec"];
+            let odd = value.as_object().and_then(|map| map.keys().find(|key| !known.contains(&key.as_str())));
+            return Err(DirectoryError::NoKind {
+                hint: odd.map(|key| format!(" (there is `{}`)", shortened(key))).unwrap_or_default(),
+                kinds: Kind::ALL.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", "),
+            });
+        }
         if text("apiVersion") != API_VERSION || !Kind::ALL.iter().any(|k| k.as_str() == kind) {
             return Err(DirectoryError::UnknownKind {
                 given: format!("{} {}", text("apiVersion"), kind).chars().take(120).collect(),
@@ -176,7 +187,7 @@ impl Manifest {
         Ok(match self.kind {
             Kind::Connection => Spec::Connection(self.read()?),
             Kind::Credential => Spec::Credential(self.read()?),
-            Kind::Function => Spec::Function(Box::new(self.read()?)),
+            Kind::Function => Spec::Function(Box::new(self.function()?)),
             Kind::Entitlement => Spec::Entitlement(self.read()?),
             Kind::RoleBinding => Spec::RoleBinding(self.read()?),
             Kind::Policy => Spec::Policy(self.read()?),
@@ -185,10 +196,22 @@ impl Manifest {
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<T, DirectoryError> {
-        serde_json::from_value(self.spec.clone()).map_err(|e| DirectoryError::Malformed {
-            kind: self.kind.as_str().to_owned(),
-            name: self.metadata.name.to_string(),
-            why: e.to_string(),
-        })
+        serde_json::from_value(self.spec.clone()).map_err(|e| self.malformed(e.to_string()))
     }
+
+    fn function(&self) -> Result<FunctionSpec, DirectoryError> {
+        let spec: FunctionSpec = self.read()?;
+        match spec.check() {
+            Ok(()) => Ok(spec),
+            Err((pointer, why)) => Err(self.malformed(format!("/spec{pointer}: {why}"))),
+        }
+    }
+
+    fn malformed(&self, why: String) -> DirectoryError {
+        DirectoryError::Malformed { kind: self.kind.as_str().to_owned(), name: self.metadata.name.to_string(), why }
+    }
+}
+
+fn shortened(key: &str) -> String {
+    key.chars().take(60).collect()
 }

@@ -1,6 +1,6 @@
 //! A Worker: its workflow document, and everything about it that stays outside the document.
 
-use mandate_kernel::{Class, Environment, FunctionName, ResourceName};
+use mandate_kernel::{Category, Class, Confidentiality, Environment, FunctionName, ResourceName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,9 @@ pub struct WorkerSpec {
     /// The class it declares. A run's class is the maximum of this and what its functions imply.
     #[serde(default)]
     pub class: Class,
+    /// What its input is; absent for input as sensitive as all the kinds of data in the Worker's class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_labels: Option<InputLabels>,
     /// Environments it may run in.
     pub environments: BTreeSet<Environment>,
     /// The environment when a start names none.
@@ -35,6 +38,18 @@ pub struct WorkerSpec {
 
 fn default_lifetime() -> u64 {
     3600
+}
+
+/// The labels of what a run is started with, besides its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct InputLabels {
+    /// How confidential.
+    #[serde(default)]
+    pub confidentiality: Confidentiality,
+    /// Kinds of data.
+    #[serde(default)]
+    pub data: BTreeSet<Category>,
 }
 
 /// What artefact a run's output becomes.

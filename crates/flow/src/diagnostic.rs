@@ -44,7 +44,10 @@ impl fmt::Display for Diagnostic {
 
 /// One or more findings, in the order of the text. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    found: Vec<Diagnostic>,
+    more: usize,
+}
 
 impl Diagnostics {
     /// Sorts findings by place; `None` when there are none.
@@ -52,29 +55,45 @@ impl Diagnostics {
     pub fn collect(mut found: Vec<Diagnostic>) -> Option<Self> {
         found.sort_by(|a, b| (a.line, a.column, a.code).cmp(&(b.line, b.column, b.code)));
         found.dedup();
-        if found.is_empty() { None } else { Some(Self(found)) }
+        if found.is_empty() { None } else { Some(Self { found, more: 0 }) }
+    }
+
+    /// Says that there are more findings than are kept.
+    #[must_use]
+    pub(crate) const fn and_more(mut self, more: usize) -> Self {
+        self.more = more;
+        self
+    }
+
+    /// How many more there are than [`Diagnostics::as_slice`] gives.
+    #[must_use]
+    pub const fn more(&self) -> usize {
+        self.more
     }
 
     /// The findings.
     #[must_use]
     pub fn as_slice(&self) -> &[Diagnostic] {
-        &self.0
+        &self.found
     }
 }
 
 impl From<Diagnostic> for Diagnostics {
     fn from(one: Diagnostic) -> Self {
-        Self(vec![one])
+        Self { found: vec![one], more: 0 }
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, diagnostic) in self.0.iter().enumerate() {
+        for (i, diagnostic) in self.found.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
             fmt::Display::fmt(diagnostic, f)?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
         }
         Ok(())
     }

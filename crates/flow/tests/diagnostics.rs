@@ -209,6 +209,58 @@ fn hostile_yaml_ends_quickly() {
     assert!(Program::from_json(nested).is_err());
 }
 
+/// As large as a request may be: refused for what is wrong with it, not for how long one looked.
+#[test]
+fn a_large_document_is_refused_quickly() {
+    let list = |line: &dyn Fn(usize) -> String| {
+        let mut text = format!("{HEAD}# é\ndo:\n");
+        for i in 0.. {
+            if text.len() > 600_000 {
+                break;
+            }
+            text.push_str(&line(i));
+        }
+        text
+    };
+    let nested =
+        |i: usize| format!("  - t{i}:\n      do:\n        - a: {{set: {{x: 1}}}}\n        - b: {{set: {{x: 1}}}}\n");
+    for (what, text) in [
+        ("tasks", list(&|i| format!("  - t{i}: {{set: {{x: 1}}}}\n"))),
+        ("the same task", list(&|_| "  - t: {set: {x: 1}}\n".to_owned())),
+        ("no tasks", list(&|i| format!("  - t{i}: {{sett: {{x: 1}}}}\n"))),
+        ("nested tasks", list(&nested)),
+    ] {
+        let began = std::time::Instant::now();
+        let found = Program::from_yaml("w.yaml", &text).unwrap_err();
+        assert!(began.elapsed().as_secs() < 4, "{what} took {:?}", began.elapsed());
+        let limits: Vec<_> = found.as_slice().iter().filter(|d| d.code == "flow.limit").collect();
+        assert_eq!(limits.len(), 1, "{what}: {found}");
+        assert!(limits[0].line > 3, "{what}: {found}");
+    }
+}
+
+#[test]
+fn more_findings_than_are_told_are_counted() {
+    let tasks: String = (0..300).map(|i| format!("  - t{i}: {{set: {{x: '${{ foo }}'}}}}\n")).collect();
+    let found = Program::from_yaml("w.yaml", &format!("{HEAD}do:\n{tasks}")).unwrap_err();
+    assert_eq!((found.as_slice().len(), found.more()), (100, 200));
+    assert!(found.to_string().ends_with("\nand 200 more"), "{found}");
+}
+
+/// Tasks count wherever they stand.
+#[test]
+fn tasks_in_tasks_count() {
+    let inner = |n: usize| (0..n).map(|i| format!("        - a{i}: {{set: {{x: 1}}}}\n")).collect::<String>();
+    let document = |n: usize| {
+        let outer: String = (0..9).map(|i| format!("  - t{i}:\n      do:\n{}", inner(110))).collect();
+        let last: String = (0..n).map(|i| format!("  - l{i}: {{set: {{x: 1}}}}\n")).collect();
+        format!("{HEAD}do:\n{outer}{last}")
+    };
+    assert!(Program::from_yaml("w.yaml", &document(1)).is_ok());
+    let found = Program::from_yaml("w.yaml", &document(2)).unwrap_err();
+    assert_eq!(found.as_slice().iter().map(|d| d.code).collect::<Vec<_>>(), ["flow.limit"], "{found}");
+}
+
 #[test]
 fn yaml_scalars_are_the_core_schema() {
     for (text, expected) in [

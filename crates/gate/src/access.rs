@@ -2,8 +2,8 @@
 
 use crate::permit::{Access, AccessGranted};
 use crate::{Gate, Permit, Refusal, RefusalKind};
-use mandate_kernel::{Action, Caller, DecisionId};
-use mandate_policy::{Decision, DenyReason, Facts, PolicySet, Question, Resource, RunFacts, Verdict};
+use mandate_kernel::{Action, Caller, DecisionId, FunctionName, GroupName};
+use mandate_policy::{ApprovalFacts, Decision, DenyReason, Facts, PolicySet, Question, Resource, RunFacts, Verdict};
 use std::collections::BTreeSet;
 
 /// The roles a caller holds on the resource asked for, by binding at tenant, project or Worker level.
@@ -22,6 +22,17 @@ pub struct AccessQuestion<'a> {
     pub roles: Roles,
     /// The run asked about, or about to start.
     pub run: Option<RunFacts>,
+    /// The approval to be answered.
+    pub approval: Option<ApprovalAsked<'a>>,
+}
+
+/// An approval that a caller wants to answer.
+#[derive(Debug, Clone, Copy)]
+pub struct ApprovalAsked<'a> {
+    /// Who was asked: members of these groups.
+    pub groups: &'a BTreeSet<GroupName>,
+    /// The function that waits.
+    pub function: &'a FunctionName,
 }
 
 impl Gate {
@@ -29,7 +40,7 @@ impl Gate {
     /// their evidence.
     ///
     /// # Errors
-    /// [`Refusal`]. A gated verdict is a refusal here: no gate for such requests can be answered yet.
+    /// [`Refusal`]. A gated verdict is a refusal here: only steps wait for gates.
     pub fn authorize(
         &self,
         decision: DecisionId,
@@ -42,7 +53,15 @@ impl Gate {
             groups: caller.groups.clone(),
             action: question.action,
             resource: question.resource.clone(),
-            facts: Facts { roles: question.roles.clone(), run: question.run.clone(), ..Facts::default() },
+            facts: Facts {
+                roles: question.roles.clone(),
+                run: question.run.clone(),
+                approval: question.approval.map(|asked| ApprovalFacts {
+                    asked: !caller.groups.is_disjoint(asked.groups),
+                    function: asked.function.clone(),
+                }),
+                ..Facts::default()
+            },
         });
         let kind = match &policy.verdict {
             Verdict::Allow => {
@@ -54,7 +73,7 @@ impl Gate {
                 return Ok((Permit { decision, granted }, policy));
             }
             Verdict::NotYet { .. } => {
-                RefusalKind::Policy("it would need an approval, which this request can't have".to_owned())
+                RefusalKind::Policy("a policy asks for a gate, and only a step of a run can wait for one".to_owned())
             }
             Verdict::Deny { reason } => denial(reason, &policy),
         };

@@ -2,9 +2,9 @@
 
 use crate::Spent;
 use async_trait::async_trait;
-use mandate_identity::{Audience, CanonicalRequest};
+use mandate_identity::{Audience, CanonicalRequest, CanonicalUrl};
 use mandate_journal::Doubt;
-use mandate_kernel::{Digest, Environment, FunctionName, Secret, StepKey};
+use mandate_kernel::{Digest, Environment, FunctionName, Secret, StepKey, Timestamp};
 use serde_json::Value;
 
 /// A call that the workflow proposes, before anything is decided about it.
@@ -32,6 +32,32 @@ pub enum Request {
         /// Canonical JSON of the arguments.
         arguments: Vec<u8>,
     },
+    /// One mail to one recipient. The message on the wire is made of these fields and nothing else.
+    Mail {
+        /// The mail server, `smtp://host:port` or `smtps://host:port`.
+        server: String,
+        /// Whom it is from: sender of the envelope and of the message.
+        from: String,
+        /// The one recipient.
+        to: String,
+        /// The subject, one line.
+        subject: String,
+        /// The text, lines ending in LF.
+        body: String,
+        /// `Message-ID` without angle brackets: the same for each attempt at the step.
+        message_id: String,
+        /// `Date` of the message: when its run began.
+        date: Timestamp,
+    },
+    /// One question to a language model.
+    Model {
+        /// Where it is sent.
+        url: CanonicalUrl,
+        /// The model asked, as the body names it.
+        model: String,
+        /// Canonical JSON of the body. What is sent is equal to it as JSON; members may stand in another order.
+        body: Vec<u8>,
+    },
 }
 
 /// Where a leased credential goes: one slot, as a whole (I4).
@@ -44,6 +70,8 @@ pub enum Slot {
         /// Text before the secret; may be empty.
         prefix: String,
     },
+    /// A mail server's `AUTH` (RFC 4954). The secret is `user:password`.
+    SmtpAuth,
 }
 
 /// One exact request, ready to be judged. What is judged is what is done.
@@ -68,8 +96,29 @@ impl Prepared {
             Request::Local { name, arguments } => {
                 Digest::of_parts(&[b"mandate/local/v1\0", name.as_bytes(), b"\0", arguments])
             }
+            Request::Mail { server, from, to, subject, body, message_id, date } => {
+                let date = date.as_millis().to_string();
+                let fields: [&str; 7] = [server, from, to, subject, body, message_id, &date];
+                digest_of_fields("mandate/mail/v1", &fields.map(str::as_bytes))
+            }
+            Request::Model { url, model, body } => {
+                digest_of_fields("mandate/model/v1", &[url.as_str().as_bytes(), model.as_bytes(), body])
+            }
         }
     }
+}
+
+/// The digest of some fields under a name of their own. Each is preceded by its length, so that no two
+/// lists of fields give the same bytes.
+fn digest_of_fields(domain: &str, fields: &[&[u8]]) -> Digest {
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(domain.as_bytes());
+    bytes.push(0);
+    for field in fields {
+        bytes.extend_from_slice(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+        bytes.extend_from_slice(field);
+    }
+    Digest::of(&bytes)
 }
 
 /// The call can't be turned into a request. Nothing was decided and nothing was done.
@@ -180,4 +229,53 @@ pub trait Effect: Send + Sync {
     /// # Errors
     /// [`EffectFailure`].
     async fn perform(&self, spent: &Spent, credentials: Credentials) -> Result<Reply, EffectFailure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn prepared(request: Request) -> Prepared {
+        Prepared { request, destination: String::new(), audience: None, slot: None }
+    }
+
+    fn mail(change: impl FnOnce(&mut [String; 6], &mut i64)) -> Digest {
+        let mut fields = ["s", "f", "t", "u", "b", "m"].map(str::to_owned);
+        let mut date = 1;
+        change(&mut fields, &mut date);
+        let [server, from, to, subject, body, message_id] = fields;
+        let date = Timestamp::from_millis(date);
+        prepared(Request::Mail { server, from, to, subject, body, message_id, date }).digest()
+    }
+
+    #[test]
+    fn every_field_of_a_mail_counts_and_none_runs_into_the_next() {
+        let mut digests = BTreeSet::from([mail(|_, _| {}), mail(|_, date| *date = 2)]);
+        for i in 0..6 {
+            digests.insert(mail(|fields, _| fields[i].push('x')));
+            digests.insert(mail(|fields, _| fields[i].clear()));
+        }
+        // "t"+"u" as "tu"+"": the lengths keep them apart.
+        digests.insert(mail(|fields, _| (fields[2], fields[3]) = ("tu".to_owned(), String::new())));
+        assert_eq!(digests.len(), 15);
+    }
+
+    #[test]
+    fn every_field_of_a_question_counts() {
+        let digest = |url: &str, model: &str, body: &str| {
+            let url = CanonicalUrl::new(url).unwrap();
+            prepared(Request::Model { url, model: model.to_owned(), body: body.as_bytes().to_vec() }).digest()
+        };
+        let digests = BTreeSet::from([
+            digest("https://a/v1", "m", "{}"),
+            digest("https://a/v2", "m", "{}"),
+            digest("https://a/v1", "m{", "}"),
+            digest("https://a/v1", "", "m{}"),
+            digest("https://a/v1", "m", "[]"),
+        ]);
+        assert_eq!(digests.len(), 5);
+        let local = Request::Local { name: "m".to_owned(), arguments: b"{}".to_vec() };
+        assert!(!digests.contains(&prepared(local).digest()));
+    }
 }

@@ -1,5 +1,6 @@
 //! The facts a step is judged by. The engine gathers them; the gate believes no one else.
 
+use crate::GivenApproval;
 use mandate_identity::{Authority, Scope};
 use mandate_journal::EpochKey;
 use mandate_kernel::{
@@ -109,6 +110,8 @@ pub struct StepFacts {
     pub root: AuthorityRoot,
     /// The credential bound to the function's slot, if any.
     pub credential: Option<CredentialFacts>,
+    /// What people said yes to, for this step.
+    pub approvals: Vec<GivenApproval>,
     /// Revocation facts.
     pub standing: StandingFacts,
 }

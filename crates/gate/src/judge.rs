@@ -1,9 +1,12 @@
 //! Judging a step: the gate's own rules first, then policy. Pure.
 
-use crate::{AuthorityRoot, GrantFacts, Live, Prepared, Refusal, RefusalKind, StepFacts};
+use crate::{AuthorityRoot, GrantFacts, Live, Prepared, Refusal, RefusalKind, StepFacts, approval};
 use mandate_identity::{self as identity, Authority};
-use mandate_kernel::{Action, DecisionId, Duration, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp};
+use mandate_kernel::{
+    Action, DecisionId, Digest, Duration, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp,
+};
 use mandate_policy::{self as policy, Decision, Facts, GateDemand, PolicySet, Question, Resource, Verdict};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How long a permit may wait to be spent, and how long a hop token lives (design: 60–300 s).
@@ -44,6 +47,8 @@ pub struct NotYet {
     pub policy: Decision,
     /// The exact request that waits.
     pub prepared: Prepared,
+    /// What an approval of it is bound to.
+    pub binding: Digest,
 }
 
 impl Allowed {
@@ -107,7 +112,8 @@ impl Gate {
             Ok(hop) => hop,
             Err(kind) => return Judged::Refused(Box::new(Refusal { decision, kind, policy: None })),
         };
-        let policy = policies.decide(&step_question(&facts, &prepared));
+        let passed = approval::passed(&facts, &prepared, now);
+        let policy = policies.decide(&step_question(&facts, &prepared, passed));
         match &policy.verdict {
             Verdict::Allow => {
                 let not_after = now.plus(PERMIT_LIFETIME).min(root_ends(&facts));
@@ -121,7 +127,8 @@ impl Gate {
                 }))
             }
             Verdict::NotYet { gates } => {
-                Judged::NotYet(Box::new(NotYet { decision, gates: gates.clone(), policy, prepared }))
+                let binding = approval::binding(&facts, &prepared);
+                Judged::NotYet(Box::new(NotYet { decision, gates: gates.clone(), policy, prepared, binding }))
             }
             Verdict::Deny { reason } => {
                 let kind = crate::access::denial(reason, &policy);
@@ -213,7 +220,7 @@ fn grant_covers(facts: &StepFacts, grant: &GrantFacts, now: Timestamp) -> Result
 }
 
 /// The question put to policy: the Worker asks, on behalf of the initiator, to call a function.
-fn step_question(facts: &StepFacts, prepared: &Prepared) -> Question {
+fn step_question(facts: &StepFacts, prepared: &Prepared, passed_gates: BTreeSet<String>) -> Question {
     let tenant = facts.initiator.tenant.clone();
     let function = facts.function.in_project(&facts.project);
     Question {
@@ -222,6 +229,7 @@ fn step_question(facts: &StepFacts, prepared: &Prepared) -> Question {
         action: Action::FunctionCall,
         resource: Resource::configured(ResourceKind::Function, tenant, &function, facts.function_class.clone()),
         facts: Facts {
+            passed_gates,
             run: Some(policy::RunFacts {
                 initiator: facts.initiator.clone(),
                 environment: facts.environment.clone(),

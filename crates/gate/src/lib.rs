@@ -12,15 +12,18 @@
 
 mod access;
 mod admit;
+mod approval;
 mod effect;
 mod facts;
 mod judge;
 mod live;
 mod permit;
 mod refusal;
+mod shown;
 
-pub use access::{AccessQuestion, Roles};
+pub use access::{AccessQuestion, ApprovalAsked, Roles};
 pub use admit::AdmitError;
+pub use approval::{GivenApproval, binding};
 pub use effect::{
     Call, Claimed, Credentials, Effect, EffectFailure, HopCredential, PrepareError, Prepared, Reply, Request, Slot,
 };
@@ -29,3 +32,4 @@ pub use judge::{Allowed, Gate, Judged, NotYet};
 pub use live::{InFlight, Live, Stopped};
 pub use permit::{Access, Expired, Kind, Permit, Spent, Step};
 pub use refusal::{Refusal, RefusalKind};
+pub use shown::visible;

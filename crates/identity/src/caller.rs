@@ -99,6 +99,8 @@ pub enum TokenError {
 pub struct Verified {
     /// The person, in the provider's tenant, with groups.
     pub caller: Caller,
+    /// What people call them (`name`, or `preferred_username`), if the provider says. Never an identity.
+    pub name: Option<String>,
     /// When the person signed in (`auth_time`), if the provider says.
     pub authenticated_at: Option<Timestamp>,
     /// How (`acr`), if the provider says.
@@ -150,44 +152,76 @@ impl Provider {
         &self.config.issuer
     }
 
+    /// The tenant that everyone from this provider belongs to.
+    #[must_use]
+    pub const fn tenant(&self) -> &Tenant {
+        &self.config.tenant
+    }
+
     /// Verifies a token, and says who calls.
     ///
     /// # Errors
     /// [`TokenError`], each refusal its own variant. The signature is checked before any claim.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
-        let parts = Parts::split(token, MAX_TOKEN).map_err(from_jws)?;
-        self.check_signature(&parts)?;
-        let claims: Map<String, Value> = parts.claims().map_err(from_jws)?;
-        if text(&claims, "iss") != Some(&self.config.issuer) {
-            return Err(TokenError::WrongIssuer);
-        }
-        if !self.is_addressed(claims.get("aud")) {
-            return Err(TokenError::WrongAudience);
-        }
-        let expires_at = moment(&claims, "exp")?.ok_or(TokenError::Malformed)?;
-        if now >= expires_at.plus(self.config.leeway) {
-            return Err(TokenError::Expired);
-        }
-        for begin in ["nbf", "iat"] {
-            if moment(&claims, begin)?.is_some_and(|at| at > now.plus(self.config.leeway)) {
-                return Err(TokenError::NotYetValid);
-            }
-        }
-        let subject = text(&claims, "sub").filter(|sub| is_subject(sub)).ok_or(TokenError::Subject)?;
+        let claims = self.signed_claims(token, &self.config.types)?.0;
+        self.check_claims(&claims, self.config.audience.as_str(), now)?;
+        let subject = text(&claims, "sub").unwrap_or_default();
         // A client that acts for itself carries its own id as subject (RFC 9068 §2.2): no person.
         if ["client_id", "azp"].iter().any(|client| text(&claims, client) == Some(subject)) {
             return Err(TokenError::Subject);
         }
-        let groups = self.groups(&claims)?;
+        self.verified(&claims)
+    }
+
+    /// The claims of a token that this provider signed, and the signature's algorithm.
+    pub(crate) fn signed_claims(
+        &self,
+        token: &str,
+        types: &[String],
+    ) -> Result<(Map<String, Value>, Algorithm), TokenError> {
+        let parts = Parts::split(token, MAX_TOKEN).map_err(from_jws)?;
+        let algorithm = self.check_signature(&parts, types)?;
+        Ok((parts.claims().map_err(from_jws)?, algorithm))
+    }
+
+    /// What holds for every token: issuer, audience, times, a subject.
+    pub(crate) fn check_claims(
+        &self,
+        claims: &Map<String, Value>,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<(), TokenError> {
+        if text(claims, "iss") != Some(&self.config.issuer) {
+            return Err(TokenError::WrongIssuer);
+        }
+        if !is_addressed(claims.get("aud"), audience) {
+            return Err(TokenError::WrongAudience);
+        }
+        let expires_at = moment(claims, "exp")?.ok_or(TokenError::Malformed)?;
+        if now >= expires_at.plus(self.config.leeway) {
+            return Err(TokenError::Expired);
+        }
+        for begin in ["nbf", "iat"] {
+            if moment(claims, begin)?.is_some_and(|at| at > now.plus(self.config.leeway)) {
+                return Err(TokenError::NotYetValid);
+            }
+        }
+        text(claims, "sub").filter(|sub| is_subject(sub)).map(drop).ok_or(TokenError::Subject)
+    }
+
+    /// The person that checked claims tell of.
+    pub(crate) fn verified(&self, claims: &Map<String, Value>) -> Result<Verified, TokenError> {
+        let subject = text(claims, "sub").ok_or(TokenError::Subject)?;
         Ok(Verified {
-            caller: Caller::new(Principal::user(self.config.tenant.clone(), subject), groups),
-            authenticated_at: moment(&claims, "auth_time")?,
-            acr: text(&claims, "acr").map(str::to_owned),
-            expires_at,
+            caller: Caller::new(Principal::user(self.config.tenant.clone(), subject), self.groups(claims)?),
+            name: ["name", "preferred_username"].iter().find_map(|claim| text(claims, claim).and_then(shown)),
+            authenticated_at: moment(claims, "auth_time")?,
+            acr: text(claims, "acr").map(str::to_owned),
+            expires_at: moment(claims, "exp")?.ok_or(TokenError::Malformed)?,
         })
     }
 
-    fn check_signature(&self, parts: &Parts<'_>) -> Result<(), TokenError> {
+    fn check_signature(&self, parts: &Parts<'_>, types: &[String]) -> Result<Algorithm, TokenError> {
         let header: Map<String, Value> = strict::from_slice(&parts.header).ok_or(TokenError::Malformed)?;
         if header.contains_key("crit") || header.contains_key("b64") {
             return Err(TokenError::Extension);
@@ -203,14 +237,15 @@ impl Provider {
             Some(typ) => typ.as_str().ok_or(TokenError::Malformed)?.to_ascii_lowercase(),
         };
         let typ = typ.strip_prefix("application/").unwrap_or(&typ);
-        if !self.config.types.iter().any(|accepted| accepted.eq_ignore_ascii_case(typ)) {
+        if !types.iter().any(|accepted| accepted.eq_ignore_ascii_case(typ)) {
             return Err(TokenError::WrongType);
         }
         let kid = match header.get("kid") {
             None => None,
             Some(kid) => Some(kid.as_str().ok_or(TokenError::Malformed)?),
         };
-        self.key(algorithm, kid)?.verify(parts)
+        self.key(algorithm, kid)?.verify(parts)?;
+        Ok(algorithm)
     }
 
     /// The one key for an algorithm: by its id, or the only one there is.
@@ -222,15 +257,6 @@ impl Provider {
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             _ => Err(TokenError::UnknownKey),
-        }
-    }
-
-    fn is_addressed(&self, audience: Option<&Value>) -> bool {
-        let own = self.config.audience.as_str();
-        match audience {
-            Some(Value::String(one)) => one == own,
-            Some(Value::Array(many)) => many.iter().any(|one| one == own),
-            _ => false,
         }
     }
 
@@ -281,6 +307,14 @@ fn read_keys(bytes: &[u8]) -> Result<Vec<Key>, JwksError> {
     if keys.is_empty() { Err(JwksError::Empty) } else { Ok(keys) }
 }
 
+fn is_addressed(audience: Option<&Value>, own: &str) -> bool {
+    match audience {
+        Some(Value::String(one)) => one == own,
+        Some(Value::Array(many)) => many.iter().any(|one| one == own),
+        _ => false,
+    }
+}
+
 /// `None` for a key that is not for one of our three algorithms.
 fn read_key(jwk: &Map<String, Value>) -> Result<Option<Material>, JwksError> {
     let part = |member: &str, sizes: std::ops::RangeInclusive<usize>| {
@@ -314,6 +348,13 @@ fn moment(claims: &Map<String, Value>, claim: &str) -> Result<Option<Timestamp>,
 
 fn is_subject(sub: &str) -> bool {
     (1..=255).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// A name as it can be shown: of one line, and not long.
+fn shown(name: &str) -> Option<String> {
+    let name = name.trim();
+    let fine = (1..=200).contains(&name.len()) && !name.chars().any(char::is_control);
+    fine.then(|| name.to_owned())
 }
 
 const fn from_jws(error: JwsError) -> TokenError {

@@ -7,6 +7,7 @@ mod date;
 pub mod dpop;
 mod envelope;
 mod hop;
+mod id_token;
 mod jwks;
 pub mod jws;
 mod lattice;
@@ -21,6 +22,7 @@ pub use hop::{
     Actor, AuthorizationDetail, Confirmation, FunctionDetail, HopClaims, HopContext, HopError, HopExpectation,
     SignedToken,
 };
+pub use id_token::{IdTokenError, IdTokenExpectation, claimed_issuer};
 pub use jwks::{Jwks, JwksError};
 pub use jws::JwsError;
 pub use lattice::{Authority, Call, Widening};

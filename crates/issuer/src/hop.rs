@@ -63,6 +63,9 @@ impl Issuer {
         let proof_id = TokenId::generate(now, self.entropy.as_ref())?;
         let proof = match &permit.prepared().request {
             Request::Http(http) => dpop::prove(&key, http.method(), http.url(), token.expose(), &proof_id, now)?,
+            Request::Model { url, .. } => dpop::prove(&key, "POST", url, token.expose(), &proof_id, now)?,
+            // No mail server takes a token of ours.
+            Request::Mail { .. } => return Ok(None),
             Request::Local { name, .. } => {
                 dpop::prove(&key, "POST", &local_url(name)?, token.expose(), &proof_id, now)?
             }

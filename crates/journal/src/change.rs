@@ -66,6 +66,30 @@ pub struct ResourceWrite {
     pub spec: Option<serde_json::Value>,
 }
 
+/// Where a resource stands, whatever its kind: what a store holds is compared with what its ledger records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceState {
+    /// Kind.
+    pub kind: String,
+    /// Name inside the tenant.
+    pub name: String,
+    /// The newest version, a deletion included.
+    pub version: u64,
+    /// What it holds now.
+    pub content: ResourceContent,
+}
+
+/// What a resource holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceContent {
+    /// It was deleted.
+    Deleted,
+    /// SHA-256 of the stored content, computed anew.
+    Digest(Digest),
+    /// There is none, or not the one its digest was stored for.
+    Damaged,
+}
+
 /// A resource as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResourceRecord {
@@ -109,7 +133,8 @@ pub struct Change {
     pub at: Timestamp,
     /// The subject who acts.
     pub by: String,
-    /// Resource versions.
+    /// Resource versions. Each needs an entry in `entries` that names its kind, name, version and digest
+    /// (a node starts only on configuration that its ledger records).
     pub resources: Vec<ResourceWrite>,
     /// Sealed secrets to insert; an existing (kind, name, version) is a conflict.
     pub secrets: Vec<SecretRecord>,

@@ -1,7 +1,9 @@
 //! Journal events: what replaying a run needs, versioned. Values are named by commitment only.
 
 use crate::Stored;
-use mandate_kernel::{Attempt, DecisionId, Digest, EffectClass, LeaseId, StepPath, StepSeq, Timestamp, TokenId};
+use mandate_kernel::{
+    ApprovalId, Attempt, DecisionId, Digest, EffectClass, LeaseId, StepPath, StepSeq, Timestamp, TokenId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The version of the event format this code writes. Older versions stay readable.
@@ -71,6 +73,21 @@ pub enum Resolution {
     Happened,
     /// It did not happen; the step may be attempted again under a new decision.
     DidNotHappen,
+}
+
+/// Why a gate was not passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Declined {
+    /// Somebody said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+}
+
+/// Journals written before approvals existed gated first attempts only.
+const fn first_attempt() -> Attempt {
+    Attempt(1)
 }
 
 /// What happened.
@@ -175,6 +192,71 @@ pub enum EventBody {
         request: Digest,
         /// The decision.
         decision: DecisionId,
+        /// The attempt that would be admitted.
+        #[serde(default = "first_attempt")]
+        attempt: Attempt,
+        /// The approvals that were asked for, in the order of the gates.
+        #[serde(default)]
+        approvals: Vec<ApprovalId>,
+        /// When the run stops waiting; `None` for gates that nobody can answer yet.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// The document asks a person: the run waits for their answer, which comes as [`Self::Returned`].
+    Asked {
+        /// Which step.
+        step: StepSeq,
+        /// Which attempt at it.
+        attempt: Attempt,
+        /// Where in the document.
+        path: StepPath,
+        /// The function called.
+        function: String,
+        /// The decision that allowed the question.
+        decision: DecisionId,
+        /// The approval.
+        approval: ApprovalId,
+        /// When the run stops waiting.
+        until: Timestamp,
+    },
+    /// The person who was asked has answered.
+    Answered {
+        /// Which step.
+        step: StepSeq,
+        /// The approval.
+        approval: ApprovalId,
+        /// Whether they approved.
+        approved: bool,
+        /// Who, as a subject.
+        by: String,
+        /// What they said: comment and form.
+        answer: Stored,
+    },
+    /// A gate was passed: somebody approved this exact request.
+    Approved {
+        /// Which step.
+        step: StepSeq,
+        /// The approval.
+        approval: ApprovalId,
+        /// The gate, `approval:GROUP`.
+        gate: String,
+        /// What it is bound to.
+        binding: Digest,
+        /// Who, as a subject.
+        by: String,
+        /// When the word loses its force.
+        until: Timestamp,
+    },
+    /// A gate was not passed: the step will not be taken.
+    Declined {
+        /// Which step.
+        step: StepSeq,
+        /// The approval.
+        approval: ApprovalId,
+        /// Why.
+        why: Declined,
+        /// Who, as a subject; `None` when time ran out.
+        by: Option<String>,
     },
     /// The run ended.
     Ended {

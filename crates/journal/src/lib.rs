@@ -5,6 +5,7 @@
 //! or not at all (I6), fenced by the run's journal sequence and epoch and by the tenant's revocation
 //! sequence (I9). A [`Change`] is the same for administrative acts.
 
+mod approval;
 mod change;
 mod event;
 mod lease;
@@ -14,11 +15,16 @@ mod port;
 mod run;
 mod transition;
 
-pub use change::{Change, EpochKey, ResourceRecord, ResourceWrite, SecretRecord, Standing};
-pub use event::{Doubt, EventBody, JOURNAL_VERSION, JournalEvent, Outcome, Problem, Resolution};
+pub use approval::{ApprovalChange, ApprovalKind, ApprovalQuery, ApprovalRecord, ApprovalState};
+pub use change::{
+    Change, EpochKey, ResourceContent, ResourceRecord, ResourceState, ResourceWrite, SecretRecord, Standing,
+};
+pub use event::{Declined, Doubt, EventBody, JOURNAL_VERSION, JournalEvent, Outcome, Problem, Resolution};
 pub use lease::{LeaseChange, LeaseRecord, LeaseState};
 pub use log::{Integration, LogHead, PendingEntry};
 pub use payload::{SealedPayload, Stored};
-pub use port::{Commit, CommitError, Log, Page, Resources, RunQuery, Runs, StoreError, System, TenantStore};
+pub use port::{
+    Commit, CommitError, Log, OpenCounts, Page, Resources, RunQuery, Runs, StoreError, System, TenantStore,
+};
 pub use run::{ChainHead, NewRun, RunRecord, RunState, RunStatus, WaitingFor};
 pub use transition::{Admission, Fence, TimerChange, TimerRecord, Transition};

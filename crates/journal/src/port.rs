@@ -3,11 +3,11 @@
 //! tenant; they return ids only.
 
 use crate::{
-    Change, EpochKey, Integration, JournalEvent, LeaseRecord, LogHead, PendingEntry, ResourceRecord, RunRecord,
-    SealedPayload, SecretRecord, Standing, TimerRecord, Transition,
+    ApprovalQuery, ApprovalRecord, Change, EpochKey, Integration, JournalEvent, LeaseRecord, LogHead, PendingEntry,
+    ResourceRecord, ResourceState, RunRecord, SealedPayload, SecretRecord, Standing, TimerRecord, Transition,
 };
 use async_trait::async_trait;
-use mandate_kernel::{Digest, ResourceName, RunId, Tenant, Timestamp};
+use mandate_kernel::{ApprovalId, Digest, ResourceName, RunId, Tenant, Timestamp};
 
 /// Why a transition or change was not committed. Nothing of it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +102,21 @@ pub struct Page<T> {
     pub more: bool,
 }
 
+/// How much stands open in a tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenCounts {
+    /// Runs in state `running`.
+    pub running: u64,
+    /// Runs in state `waiting`.
+    pub waiting: u64,
+    /// Approvals nobody has answered.
+    pub approvals: u64,
+    /// Leases that have not ended.
+    pub leases: u64,
+    /// Durable ledger entries that are not in the tree yet.
+    pub unsequenced: u64,
+}
+
 /// Reads runs.
 #[async_trait]
 pub trait Runs: Send + Sync {
@@ -109,6 +124,15 @@ pub trait Runs: Send + Sync {
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
     /// Its journal, in order.
     async fn journal(&self, run: &RunId) -> Result<Vec<JournalEvent>, StoreError>;
+    /// Its journal after sequence number `after`, in order, at most `limit` events.
+    async fn journal_after(&self, run: &RunId, after: u64, limit: usize) -> Result<Vec<JournalEvent>, StoreError> {
+        let journal = self.journal(run).await?;
+        Ok(journal.into_iter().filter(|event| event.seq > after).take(limit).collect())
+    }
+    /// How much stands open now, for those who watch the system. A store that does not count says so.
+    async fn open_counts(&self) -> Result<OpenCounts, StoreError> {
+        Err(StoreError::Unavailable("this store counts nothing".to_owned()))
+    }
     /// Runs, newest first.
     async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError>;
     /// A payload by commitment.
@@ -117,6 +141,10 @@ pub trait Runs: Send + Sync {
     async fn open_leases(&self, run: &RunId) -> Result<Vec<LeaseRecord>, StoreError>;
     /// Timers of a run.
     async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError>;
+    /// One approval; `None` when this tenant has none of that id.
+    async fn approval(&self, approval: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError>;
+    /// Approvals, newest first.
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRecord>, StoreError>;
     /// Takes the run over: raises its epoch and returns it. Whoever held it before is fenced.
     async fn take_over(&self, run: &RunId) -> Result<u64, StoreError>;
     /// Revocation sequence and epochs, read in one moment.
@@ -141,6 +169,9 @@ pub trait Resources: Send + Sync {
     ) -> Result<Option<ResourceRecord>, StoreError>;
     /// All current resources of a kind, by name.
     async fn resources(&self, kind: &str) -> Result<Vec<ResourceRecord>, StoreError>;
+    /// Where every resource of every kind stands, deleted ones included, in the order of kind and name. The
+    /// digests are computed from what is stored.
+    async fn inventory(&self) -> Result<Vec<ResourceState>, StoreError>;
     /// A number that rises with each change of resources in the tenant: caches compare it.
     async fn generation(&self) -> Result<u64, StoreError>;
     /// One sealed secret; `version` `None` is the newest.
@@ -177,8 +208,8 @@ impl<T: Commit + Runs + Resources + Log> TenantStore for T {}
 pub trait System: Send + Sync {
     /// Tenants that exist.
     async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
-    /// Runs in state `running`, or with leases still open though they ended: what a restart has to
-    /// look at.
+    /// Runs in state `running`, those that were stopped and have not ended, and those with leases still
+    /// open though they ended: what a restart has to look at.
     async fn unfinished(&self) -> Result<Vec<(Tenant, RunId)>, StoreError>;
     /// Runs with a timer due by then.
     async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<(Tenant, RunId)>, StoreError>;

@@ -1,6 +1,6 @@
 //! One durable step of a run.
 
-use crate::{ChainHead, JournalEvent, LeaseChange, NewRun, RunStatus, SealedPayload};
+use crate::{ApprovalChange, ChainHead, JournalEvent, LeaseChange, NewRun, RunStatus, SealedPayload};
 use mandate_kernel::{Digest, RunId, StepKey, Tenant, Timestamp};
 use mandate_ledger::Entry;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub struct Transition {
     pub admission: Option<Admission>,
     /// Lease intents and ends.
     pub leases: Vec<LeaseChange>,
+    /// Approvals asked for and answered.
+    pub approvals: Vec<ApprovalChange>,
     /// Timers.
     pub timers: Vec<TimerChange>,
     /// Payloads the events name.

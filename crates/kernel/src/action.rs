@@ -67,6 +67,8 @@ closed_set!(
         RunKill => "run.kill",
         /// Say what became of an effect whose outcome a crash hid.
         RunResolve => "run.resolve",
+        /// Answer an approval that a run waits for.
+        ApprovalDecide => "approval.decide",
         /// Export a run's passport.
         PassportExport => "passport.export",
         /// Read a run's artefact.
@@ -112,9 +114,12 @@ impl Action {
     pub const fn resource_kind(self) -> ResourceKind {
         match self {
             Self::WorkerView | Self::WorkerEdit | Self::WorkerShare | Self::RunStart => ResourceKind::Worker,
-            Self::RunView | Self::RunKill | Self::RunResolve | Self::PassportExport | Self::ArtifactRead => {
-                ResourceKind::Run
-            }
+            Self::RunView
+            | Self::RunKill
+            | Self::RunResolve
+            | Self::ApprovalDecide
+            | Self::PassportExport
+            | Self::ArtifactRead => ResourceKind::Run,
             Self::FunctionCall | Self::FunctionView | Self::FunctionEdit => ResourceKind::Function,
             Self::ConnectionView | Self::ConnectionEdit => ResourceKind::Connection,
             Self::CredentialView | Self::CredentialEdit | Self::SecretPut | Self::GrantManage => {

@@ -105,6 +105,15 @@ fn nibble(c: u8) -> Option<u8> {
     }
 }
 
+/// SHA-512, for the one place that demands it: `at_hash` beside an EdDSA signature (OpenID Connect Core
+/// §3.1.3.6, whose hash is that of the signature's algorithm).
+#[must_use]
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    let mut out = [0u8; 64];
+    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, bytes).as_ref());
+    out
+}
+
 /// Base64 with padding (RFC 4648 §4).
 #[must_use]
 pub fn base64_encode(bytes: &[u8]) -> String {

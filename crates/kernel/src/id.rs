@@ -85,6 +85,14 @@ ulid_id!(
     LeaseId, "lse", "lease id"
 );
 ulid_id!(
+    /// One approval that a step waits for.
+    ApprovalId, "apr", "approval id"
+);
+ulid_id!(
+    /// One request to the interface, as its answer, its problem and the log name it.
+    RequestId, "req", "request id"
+);
+ulid_id!(
     /// The `jti` of one token. A receiver accepts it once.
     TokenId, "tok", "token id"
 );

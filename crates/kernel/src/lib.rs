@@ -5,6 +5,7 @@ mod action;
 mod canonical;
 mod class;
 pub mod crash;
+mod date;
 mod digest;
 mod function;
 mod id;
@@ -20,9 +21,12 @@ mod time;
 pub use action::{Action, ResourceKind};
 pub use canonical::{CanonicalError, EXACT_INTEGER, canonical_json, is_exact, parse_canonical};
 pub use class::{Category, Class, Impact};
-pub use digest::{Digest, DigestError, base64_decode, base64_encode, base64url_decode, base64url_encode};
+pub use date::{parse_http, parse_utc};
+pub use digest::{Digest, DigestError, base64_decode, base64_encode, base64url_decode, base64url_encode, sha512};
 pub use function::{EffectClass, IdentityModel};
-pub use id::{Attempt, DecisionId, IdError, LeaseId, RunId, StepKey, StepPath, StepSeq, TokenId};
+pub use id::{
+    ApprovalId, Attempt, DecisionId, IdError, LeaseId, RequestId, RunId, StepKey, StepPath, StepSeq, TokenId,
+};
 pub use label::{Confidentiality, Integrity, Labels, Readers, Source};
 pub use limits::Limits;
 pub use name::{Environment, FunctionName, GroupName, NameError, Project, ResourceName, Tenant};

@@ -52,6 +52,16 @@ event_kinds!(
     StepFailed => "step-failed", Always,
     /// A crash or a lost reply hid a step's outcome.
     StepInDoubt => "step-in-doubt", Always,
+    /// A step waits for a person's word on its exact request.
+    ApprovalRequested => "approval-requested", Always,
+    /// Somebody approved.
+    ApprovalGiven => "approval-given", Always,
+    /// Somebody said no.
+    ApprovalDenied => "approval-denied", Always,
+    /// Nobody answered in time.
+    ApprovalExpired => "approval-expired", Always,
+    /// An answer was refused: late, twice, or over another request.
+    ApprovalRefused => "approval-refused", Never,
     /// Someone, or the receiver, said what became of a step in doubt.
     StepResolved => "step-resolved", Always,
     /// A credential lease ended: revoked, expired, or its residual validity reported.

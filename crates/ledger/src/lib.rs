@@ -16,11 +16,13 @@ pub mod dsse;
 pub mod entry;
 pub mod error;
 pub mod export;
+pub mod forensics;
 pub mod keys;
 pub mod kind;
 pub mod note;
 mod ocsf;
 pub mod passport;
+pub mod projection;
 pub mod proof;
 pub mod statement;
 #[cfg(test)]
@@ -38,13 +40,14 @@ pub use dsse::{Dsse, DsseError, DsseSignature};
 pub use entry::{Entry, EntryError, Event, RunLink};
 pub use error::{BuildError, Place, VerifyError};
 pub use export::{ExportError, ExportFile, export_files, verify_export};
+pub use forensics::{Cause, Finding, findings};
 pub use keys::{KeyRing, KeyRingError, KeyStatement, Role};
 pub use kind::{EventKind, RunScope};
 pub use note::{Algorithm, NoteError, NoteSignature, SignedNote, VerifierKey};
 pub use ocsf::Ocsf;
-pub use passport::{BuildInput, PassportEntry, PassportReport};
+pub use passport::{BuildInput, PassportEntry, PassportReport, ProvenEvent, VerifiedPassport};
 pub use proof::{
-    ProofError, TreeError, consistency_proof, inclusion_proof, root_at, verify_consistency, verify_inclusion,
+    ProofError, TlogProof, TreeError, consistency_proof, inclusion_proof, root_at, verify_consistency, verify_inclusion,
 };
 pub use statement::{Statement, Subject};
 pub use tiles::{TileError, TilePath};

@@ -133,6 +133,46 @@ pub struct PassportReport {
     pub cosigned_at: u64,
 }
 
+/// An entry of a verified passport.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProvenEvent {
+    /// Index of its leaf.
+    pub index: u64,
+    /// Its leaf hash.
+    pub leaf: Digest,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A passport whose every signature, proof and link held. Only [`open`] makes one, so that whatever is
+/// derived from it ([`crate::projection`]) was verified first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifiedPassport {
+    report: PassportReport,
+    digest: Digest,
+    events: Vec<ProvenEvent>,
+}
+
+impl VerifiedPassport {
+    /// What it says, in short.
+    #[must_use]
+    pub const fn report(&self) -> &PassportReport {
+        &self.report
+    }
+
+    /// Digest of the file.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// All entries of the run, from its first to its last.
+    #[must_use]
+    pub fn events(&self) -> &[ProvenEvent] {
+        &self.events
+    }
+}
+
 /// Makes a passport.
 ///
 /// # Errors
@@ -176,6 +216,14 @@ fn subject_name(run: &RunId, event: &Event) -> String {
 /// # Errors
 /// [`VerifyError`] at the first thing that is wrong.
 pub fn verify(bytes: &[u8], anchor: &TrustAnchor) -> Result<PassportReport, VerifyError> {
+    Ok(open(bytes, anchor)?.report)
+}
+
+/// Verifies a passport as [`verify`] does, and gives its entries too.
+///
+/// # Errors
+/// [`VerifyError`] at the first thing that is wrong.
+pub fn open(bytes: &[u8], anchor: &TrustAnchor) -> Result<VerifiedPassport, VerifyError> {
     let at = || Place::Passport;
     let envelope = Dsse::parse(bytes).map_err(|source| VerifyError::Envelope { at: at(), source })?;
     let body: Body =
@@ -195,12 +243,17 @@ pub fn verify(bytes: &[u8], anchor: &TrustAnchor) -> Result<PassportReport, Veri
         return Err(VerifyError::Field { at: at(), field: "checkpoint origin" });
     }
     let events = verify_statements(&body, evidence, cosigned.checkpoint())?;
-    report(body, &events, &cosigned)
+    let report = report(body, &events, &cosigned)?;
+    Ok(VerifiedPassport { report, digest: Digest::of(bytes), events })
 }
 
-fn verify_statements(body: &Body, evidence: &[PublicKey], checkpoint: &Checkpoint) -> Result<Vec<Event>, VerifyError> {
+fn verify_statements(
+    body: &Body,
+    evidence: &[PublicKey],
+    checkpoint: &Checkpoint,
+) -> Result<Vec<ProvenEvent>, VerifyError> {
     let mut chain = RunChain::new();
-    let mut events: Vec<Event> = Vec::with_capacity(body.statements.len());
+    let mut events: Vec<ProvenEvent> = Vec::with_capacity(body.statements.len());
     let mut next_index = 0;
     for (n, proven) in body.statements.iter().enumerate() {
         let at = || Place::Statement(n);
@@ -220,7 +273,7 @@ fn verify_statements(body: &Body, evidence: &[PublicKey], checkpoint: &Checkpoin
         let proof: Vec<Digest> = proven.proof.iter().map(|hash| hash.0).collect();
         verify_inclusion(&leaf, proven.index, checkpoint.size, &proof, &checkpoint.root)
             .map_err(|source| VerifyError::Inclusion { at: at(), source })?;
-        events.push(event);
+        events.push(ProvenEvent { index: proven.index, leaf, event });
     }
     if chain.end().is_some() { Ok(events) } else { Err(VerifyError::Unfinished) }
 }
@@ -241,7 +294,8 @@ fn entry_of(envelope: &Dsse, evidence: &[PublicKey], run: &RunId, n: usize) -> R
     if said == expected { Ok((entry, event)) } else { Err(VerifyError::Field { at: at(), field: "subject" }) }
 }
 
-fn report(body: Body, events: &[Event], cosigned: &CosignedCheckpoint) -> Result<PassportReport, VerifyError> {
+fn report(body: Body, proven: &[ProvenEvent], cosigned: &CosignedCheckpoint) -> Result<PassportReport, VerifyError> {
+    let events: Vec<&Event> = proven.iter().map(|proven| &proven.event).collect();
     let (Some(first), Some(last)) = (events.first(), events.last()) else { return Err(VerifyError::Unfinished) };
     let text = |event: &Event, name: &str| event.details.get(name).and_then(Value::as_str).map(str::to_owned);
     let count = |kind: EventKind| events.iter().filter(|event| event.kind == kind).count() as u64;

@@ -2,7 +2,8 @@
 //! §2.1.3.2 and §2.1.4.2.
 
 use crate::tree::{Nodes, empty_root, node_hash};
-use mandate_kernel::Digest;
+use mandate_kernel::{Digest, base64_encode};
+use std::fmt;
 
 /// Why a proof can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -219,5 +220,27 @@ pub fn verify_consistency(
         (0, true) => Ok(()),
         (0, false) => Err(ProofError::Root),
         _ => Err(ProofError::Length),
+    }
+}
+
+/// An inclusion proof that stands alone, in the form of C2SP (c2sp.org/tlog-proof). Text form: the file,
+/// whose extra data is the entry. Nobody signs the extra data; its hash is what the proof is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlogProof {
+    /// Index of the leaf.
+    pub index: u64,
+    /// The entry's bytes.
+    pub entry: Vec<u8>,
+    /// From the leaf's sibling upward.
+    pub hashes: Vec<Digest>,
+    /// The signed checkpoint, as it stands.
+    pub checkpoint: String,
+}
+
+impl fmt::Display for TlogProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "c2sp.org/tlog-proof@v1\nextra {}\nindex {}", base64_encode(&self.entry), self.index)?;
+        self.hashes.iter().try_for_each(|hash| writeln!(f, "{}", base64_encode(hash.as_bytes())))?;
+        write!(f, "\n{}", self.checkpoint)
     }
 }

@@ -80,7 +80,7 @@ impl Tree {
     /// # Errors
     /// A sentence that names the missing part.
     pub(crate) fn of(question: &Question) -> Result<Self, String> {
-        let Facts { roles, run, step, .. } = &question.facts;
+        let Facts { roles, run, step, approval, .. } = &question.facts;
         let mut tree = BTreeMap::from([
             ("roles", Fact::Set(roles.iter().map(|r| Fact::Member(Term::Role, r.clone())).collect())),
             ("class", class(&question.resource.class)),
@@ -92,6 +92,12 @@ impl Tree {
             FactsNeeded::Step => {
                 add_run(&mut tree, run.as_ref().ok_or_else(|| missing("run"))?);
                 add_step(&mut tree, step.as_ref().ok_or_else(|| missing("step"))?)?;
+            }
+            FactsNeeded::Approval => {
+                add_run(&mut tree, run.as_ref().ok_or_else(|| missing("run"))?);
+                let approval = approval.as_ref().ok_or_else(|| missing("approval"))?;
+                tree.insert("asked", Fact::Flag(approval.asked));
+                tree.insert("function", Fact::Text(approval.function.to_string()));
             }
         }
         Ok(Self(tree))

@@ -40,7 +40,8 @@ mod verdict;
 mod vocabulary;
 
 pub use question::{
-    CredentialFacts, Destination, Facts, FactsNeeded, Question, ROLES, Resource, RunFacts, StepFacts, askers,
+    ApprovalFacts, CredentialFacts, Destination, Facts, FactsNeeded, Question, ROLES, Resource, RunFacts, StepFacts,
+    askers,
 };
 pub use set::PolicySet;
 pub use source::{PolicyError, PolicyErrors, PolicySource};

@@ -85,6 +85,17 @@ pub struct Facts {
     pub run: Option<RunFacts>,
     /// About the step.
     pub step: Option<Box<StepFacts>>,
+    /// About the approval to be answered.
+    pub approval: Option<ApprovalFacts>,
+}
+
+/// What is known of an approval that somebody wants to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalFacts {
+    /// Whether the principal is in the group that was asked.
+    pub asked: bool,
+    /// The function that waits.
+    pub function: FunctionName,
 }
 
 /// What is known of a run.
@@ -163,6 +174,8 @@ pub enum FactsNeeded {
     Run,
     /// [`Facts::run`] and [`Facts::step`] as well.
     Step,
+    /// [`Facts::run`] and [`Facts::approval`] as well.
+    Approval,
 }
 
 impl FactsNeeded {
@@ -171,6 +184,7 @@ impl FactsNeeded {
     pub const fn by(action: Action) -> Self {
         match action {
             Action::FunctionCall => Self::Step,
+            Action::ApprovalDecide => Self::Approval,
             Action::RunStart => Self::Run,
             _ if matches!(action.resource_kind(), ResourceKind::Run) => Self::Run,
             _ => Self::Plain,

@@ -2,8 +2,8 @@
 //! set, asked again without the gated policies that stood in the way, until nothing changes.
 
 use crate::{
-    DenyReason, Facts, FactsNeeded, GateDemand, PolicySet, PolicySource, Question, Resource, RunFacts, StepFacts,
-    Verdict, compile, facts::Tree, request::Sides, vocabulary::Vocabulary,
+    ApprovalFacts, DenyReason, Facts, FactsNeeded, GateDemand, PolicySet, PolicySource, Question, Resource, RunFacts,
+    StepFacts, Verdict, compile, facts::Tree, request::Sides, vocabulary::Vocabulary,
 };
 use cedar_policy::Decision as CedarDecision;
 use mandate_kernel::{
@@ -175,6 +175,8 @@ fn question() -> impl Strategy<Value = Question> {
                 passed_gates: gates.into_iter().map(str::to_owned).collect(),
                 run: known.then_some(run),
                 step: (FactsNeeded::by(action) == FactsNeeded::Step).then(|| Box::new(step(seq, arguments))),
+                approval: (FactsNeeded::by(action) == FactsNeeded::Approval)
+                    .then(|| ApprovalFacts { asked: seq % 2 == 0, function: FunctionName::new("a").unwrap() }),
             },
             principal,
         }

@@ -1,6 +1,8 @@
 //! The permission table: what each role may do, found by asking the built-in policies.
 
-use crate::{Facts, FactsNeeded, PolicyErrors, PolicySet, Question, ROLES, Resource, RunFacts, StepFacts};
+use crate::{
+    ApprovalFacts, Facts, FactsNeeded, PolicyErrors, PolicySet, Question, ROLES, Resource, RunFacts, StepFacts,
+};
 use mandate_kernel::{
     Action, Attempt, Class, Digest, EffectClass, Environment, FunctionName, IdentityModel, Impact, Labels, NameError,
     Principal, PrincipalKind, StepSeq, Tenant,
@@ -80,6 +82,9 @@ fn question(action: Action, column: &str, own_run: bool, within: bool) -> Result
     let run = RunFacts { initiator, environment: Environment::new("sandbox")?, purpose: "to see".into(), class };
     let needed = FactsNeeded::by(action);
     let step = if needed == FactsNeeded::Step { Some(Box::new(step(within)?)) } else { None };
+    let approval = (needed == FactsNeeded::Approval)
+        .then(|| Ok::<_, NameError>(ApprovalFacts { asked: within, function: FunctionName::new("thing")? }))
+        .transpose()?;
     Ok(Question {
         principal,
         groups: BTreeSet::new(),
@@ -97,6 +102,7 @@ fn question(action: Action, column: &str, own_run: bool, within: bool) -> Result
             passed_gates: BTreeSet::new(),
             run: (needed != FactsNeeded::Plain).then_some(run),
             step,
+            approval,
         },
     })
 }

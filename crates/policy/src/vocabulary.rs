@@ -227,6 +227,7 @@ mod tests {
                 FactsNeeded::Plain => "Plain",
                 FactsNeeded::Run => "OnRun",
                 FactsNeeded::Step => "OnStep",
+                FactsNeeded::Approval => "OnApproval",
             };
             assert!(context.contains(&format!("\"{expected}\"")), "{action}: {context}");
         }

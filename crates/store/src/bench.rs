@@ -106,6 +106,7 @@ fn step(tenant: &Tenant, run: &RunId, n: u64, chain: &mut ChainHead) -> Result<T
         chain: *chain,
         admission: Some(Admission { step, request: Digest::of(run.as_str().as_bytes()) }),
         leases: Vec::new(),
+        approvals: Vec::new(),
         timers: Vec::new(),
         payloads: Vec::new(),
         status: None,

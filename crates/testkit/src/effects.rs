@@ -204,7 +204,14 @@ impl EffectSource for SimEffects {
                 credential: local.credential,
                 function: function.clone(),
             })),
-            Target::Http(_) => Err("simulated receivers are local".to_owned()),
+            // A model that is simulated answers like any receiver.
+            Target::Model(_) => Ok(Arc::new(SimEffect {
+                world: self.clone(),
+                receiver: "model".to_owned(),
+                credential: false,
+                function: function.clone(),
+            })),
+            Target::Http(_) | Target::Mail(_) | Target::Review(_) => Err("simulated receivers are local".to_owned()),
         }
     }
 }
@@ -229,7 +236,9 @@ fn unanswered(class: EffectClass) -> EffectFailure {
 impl Effect for SimEffect {
     fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError> {
         let arguments = |why: String| PrepareError::Arguments { function: call.function.clone(), why };
-        self.function.check_arguments(&call.arguments).map_err(arguments)?;
+        if self.function.target.arguments().is_none() {
+            self.function.check_arguments(&call.arguments).map_err(arguments)?;
+        }
         let slot = self.credential.then(|| Slot::Header { name: "x-key".to_owned(), prefix: String::new() });
         Ok(Prepared {
             request: Request::Local {

@@ -15,12 +15,12 @@ use zeroize::Zeroizing;
 #[non_exhaustive]
 pub enum RootKeyError {
     /// The file could not be read or written.
-    #[error("root key file {}: {source}", path.display())]
+    #[error("root key file {}: {why}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Not a source: the message has it already.
+        why: io::Error,
     },
     /// Others can read it.
     #[error("root key file {} can be read by others (mode {mode:04o}); run `chmod 600` on it, and replace the key if somebody may have read it", path.display())]
@@ -55,7 +55,7 @@ impl RootKey {
     /// [`RootKeyError`].
     pub fn from_file(path: &Path, create: Option<&dyn Entropy>) -> Result<Self, RootKeyError> {
         match (read_private(path), create) {
-            (Err(RootKeyError::File { source, .. }), Some(entropy)) if source.kind() == io::ErrorKind::NotFound => {
+            (Err(RootKeyError::File { why, .. }), Some(entropy)) if why.kind() == io::ErrorKind::NotFound => {
                 make(path, entropy)?;
                 Self::from_file(path, None)
             }
@@ -93,7 +93,7 @@ impl RootKey {
             return Err(RootKeyError::CredentialName(name.to_owned()));
         }
         let path = directory.join(name);
-        let text = fs::read(&path).map_err(|source| RootKeyError::File { path, source })?;
+        let text = fs::read(&path).map_err(|why| RootKeyError::File { path, why })?;
         Self::from_text(Zeroizing::new(text).as_slice(), &format!("systemd credential {name}"))
     }
 
@@ -124,7 +124,7 @@ impl RootKey {
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
-    let failed = |source| RootKeyError::File { path: path.to_owned(), source };
+    let failed = |why| RootKeyError::File { path: path.to_owned(), why };
     let mut file = fs::File::open(path).map_err(failed)?;
     // Asked of the open file, so that nobody swaps it in between.
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
@@ -139,7 +139,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
 /// Writes a new key aside and links it into place: a crash leaves no half-written key, and of two
 /// processes that start at once one wins.
 fn make(path: &Path, entropy: &dyn Entropy) -> Result<(), RootKeyError> {
-    let failed = |source| RootKeyError::File { path: path.to_owned(), source };
+    let failed = |why| RootKeyError::File { path: path.to_owned(), why };
     let mut suffix = [0u8; 8];
     entropy.fill(&mut suffix)?;
     let key = Key::generate(entropy)?;
@@ -174,6 +174,8 @@ mod tests {
         let path = folder.path().join("root.key");
         let absent = RootKey::from_file(&path, None).err().unwrap();
         assert!(matches!(absent, RootKeyError::File { .. }));
+        assert!(std::error::Error::source(&absent).is_none(), "what the system said would be told twice");
+        assert_eq!(absent.to_string().matches("No such file").count(), 1, "{absent}");
         let made = RootKey::from_file(&path, Some(&SystemEntropy)).unwrap();
         let again = RootKey::from_file(&path, Some(&SystemEntropy)).unwrap();
         assert_eq!(made.id(), again.id());

@@ -92,6 +92,11 @@ impl Expression {
         &self.variables
     }
 
+    /// Whether it can look at its input. One that can't is not lent it.
+    pub(crate) fn reads_input(&self) -> bool {
+        self.template.reads_input()
+    }
+
     /// The constant texts inside, for the check on literal credentials.
     pub(crate) fn texts(&self) -> Vec<&str> {
         let mut found = Vec::new();
@@ -101,6 +106,15 @@ impl Expression {
 }
 
 impl Template {
+    fn reads_input(&self) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Jq(node) => node.reads_input(),
+            Self::Array(items) => items.iter().any(Self::reads_input),
+            Self::Object(members) => members.iter().any(|(_, item)| item.reads_input()),
+        }
+    }
+
     fn texts<'t>(&'t self, found: &mut Vec<&'t str>) {
         match self {
             Self::Constant(_) => {}

@@ -45,6 +45,43 @@ pub(super) enum Node {
     Call(Builtin, Vec<Node>),
 }
 
+impl Node {
+    /// Whether it can look at its input, `.`. When in doubt it can: every function of the closed list
+    /// counts as looking.
+    pub(super) fn reads_input(&self) -> bool {
+        let any = |pairs: &[(Self, Self)]| pairs.iter().any(|(a, b)| a.reads_input() || b.reads_input());
+        match self {
+            Self::Literal(_) | Self::Variable(_) => false,
+            Self::Identity | Self::Call(..) => true,
+            Self::Text(parts) => parts.iter().any(|part| match part {
+                TextPart::Plain(_) => false,
+                TextPart::Hole(node) => node.reads_input(),
+            }),
+            Self::Array(f) | Self::Negate(f) | Self::Optional(f) => f.reads_input(),
+            Self::Object(members) => any(members),
+            // What follows the pipe sees what comes out of it, and nothing else.
+            Self::Pipe(f, _) => f.reads_input(),
+            Self::Bind(f, _, g)
+            | Self::Comma(f, g)
+            | Self::Alternative(f, g)
+            | Self::Or(f, g)
+            | Self::And(f, g)
+            | Self::Math(_, f, g)
+            | Self::Compare(_, f, g) => f.reads_input() || g.reads_input(),
+            // Without `else` the input itself passes.
+            Self::If(branches, other) => any(branches) || other.as_ref().is_none_or(|node| node.reads_input()),
+            Self::Path(f, parts) => {
+                f.reads_input()
+                    || parts.iter().any(|(part, _)| match part {
+                        Part::Each => false,
+                        Part::Index(node) => node.reads_input(),
+                        Part::Slice(from, to) => [from, to].into_iter().flatten().any(Self::reads_input),
+                    })
+            }
+        }
+    }
+}
+
 /// A piece of an interpolated string.
 #[derive(Debug)]
 pub(super) enum TextPart {

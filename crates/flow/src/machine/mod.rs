@@ -215,6 +215,8 @@ impl Machine {
         if let Some(value) = expression.as_constant() {
             return Step::Go(Move::Got(purpose, Data::new(value.clone(), self.pc.clone())));
         }
+        // What an expression can't look at it is not lent, so that it can't pass on its labels either.
+        let input = if expression.reads_input() { input.clone() } else { Data::new(Value::Null, Labels::default()) };
         let mut labels = input.labels.join(&self.pc);
         let mut variables = std::collections::BTreeMap::new();
         for name in expression.variables() {
@@ -225,7 +227,7 @@ impl Machine {
         self.counts.evaluations = self.counts.evaluations.saturating_add(1);
         let id = EvalId(self.counts.evaluations);
         self.waiting = Waiting::Evaluation { id, labels, purpose };
-        let (path, input) = (self.path(), input.value.clone());
+        let (path, input) = (self.path(), input.value);
         Step::Stop(Intent::Evaluate(Evaluation { id, path, expression: expression.clone(), input, variables }))
     }
 

@@ -48,6 +48,10 @@ pub(super) struct Code {
     pub(super) input: Filter,
     pub(super) output: Filter,
     pub(super) entry: Option<BlockId>,
+    /// Tasks of the lists read so far, also those that are not compiled yet.
+    counted: usize,
+    /// Whether it was said that there are too many tasks.
+    too_many: bool,
 }
 
 /// Compiles, or says everything that is wrong.
@@ -64,8 +68,9 @@ pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
             None,
         );
     }
+    let more = compiler.reader.more;
     match Diagnostics::collect(compiler.reader.found) {
-        Some(diagnostics) => Err(diagnostics),
+        Some(diagnostics) => Err(diagnostics.and_more(more)),
         None => Ok(compiler.code),
     }
 }
@@ -193,6 +198,16 @@ impl Compiler<'_> {
     /// A list of `{name: task}`.
     pub(super) fn block(&mut self, ptr: Ptr<'_>, value: &Value, scope: &Scope) -> Option<BlockId> {
         let items = self.reader.list(ptr, value)?;
+        let room = MAX_TASKS.saturating_sub(self.code.counted);
+        self.code.counted = self.code.counted.saturating_add(items.len());
+        if items.len() > room {
+            // Told once, and nothing inside is read: this takes no time, however long the list is.
+            if !std::mem::replace(&mut self.code.too_many, true) {
+                let why = format!("the document has more than {MAX_TASKS} tasks");
+                self.reader.report("flow.limit", ptr.index(room), why, None);
+            }
+            return None;
+        }
         let id = BlockId(self.code.blocks.len());
         self.code.blocks.push(Vec::new());
         let mut entries = Vec::new();
@@ -245,9 +260,6 @@ impl Compiler<'_> {
         let empty = Map::new();
         let map = self.reader.object(ptr, value).unwrap_or(&empty);
         let id = TaskId(self.code.tasks.len());
-        if id.0 == MAX_TASKS {
-            self.reader.report("flow.limit", ptr, format!("the document has more than {MAX_TASKS} tasks"), None);
-        }
         // The place in the table is taken before what is inside, so that ids follow the document.
         self.code.tasks.push(Task {
             name: name.to_owned(),
@@ -259,9 +271,6 @@ impl Compiler<'_> {
             then: Then::Continue,
             kind: Kind::Refused,
         });
-        if id.0 >= MAX_TASKS {
-            return id;
-        }
         let condition = map.get("if").and_then(|value| self.reader.expression(ptr.key("if"), value, &inner));
         let input =
             map.get("input").map(|value| self.filter(ptr.key("input"), value, "from", &outer)).unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::{
 };
 use compile::Code;
 use mandate_kernel::{Digest, FunctionName, canonical_json};
+pub use schema::Schema;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
 use task::{BlockId, Filter, Task, TaskId};
@@ -33,6 +34,14 @@ impl Program {
     /// [`Diagnostics`] with line and column: everything found, not only the first.
     pub fn from_yaml(file_name: &str, text: &str) -> Result<Self, Diagnostics> {
         Self::build(yaml::parse(file_name, text)?)
+    }
+
+    /// Compiles what was read with its places already.
+    ///
+    /// # Errors
+    /// [`Diagnostics`] with line and column, where `source` has places.
+    pub fn from_spanned(source: Spanned) -> Result<Self, Diagnostics> {
+        Self::build(source)
     }
 
     /// Compiles a document as stored. Its diagnostics have JSON pointers instead of lines.

@@ -10,7 +10,7 @@ use mandate_kernel::Duration;
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
-/// Findings after which no more are collected.
+/// Findings after which more are only counted.
 const ENOUGH: usize = 100;
 
 /// A JSON pointer as a chain on the stack; written out only where it is needed.
@@ -45,11 +45,13 @@ impl fmt::Display for Ptr<'_> {
 pub(super) struct Reader<'s> {
     source: &'s Spanned,
     pub(super) found: Vec<Diagnostic>,
+    /// Findings that were counted and not kept.
+    pub(super) more: usize,
 }
 
 impl<'s> Reader<'s> {
     pub(super) const fn new(source: &'s Spanned) -> Self {
-        Self { source, found: Vec::new() }
+        Self { source, found: Vec::new(), more: 0 }
     }
 
     fn push(
@@ -63,6 +65,8 @@ impl<'s> Reader<'s> {
         if self.found.len() < ENOUGH {
             let pointer = ptr.to_string();
             self.found.push(self.source.found(code, &pointer, place(self.source, &pointer), message, help));
+        } else {
+            self.more += 1;
         }
     }
 
@@ -238,6 +242,8 @@ impl<'s> Reader<'s> {
             let code = if unsupported { UNSUPPORTED } else { "flow.schema" };
             if self.found.len() < ENOUGH {
                 self.found.push(self.source.found(code, &pointer, self.source.key_place(&pointer), message, None));
+            } else {
+                self.more += 1;
             }
         }
         Some(Arc::new(schema))

@@ -22,9 +22,9 @@ const ANNOTATIONS: [&str; 11] = [
     "format",
 ];
 
-/// What a value must be.
+/// What a value must be: a JSON Schema of the keywords that this crate supports.
 #[derive(Debug, Default)]
-pub(crate) struct Schema {
+pub struct Schema {
     nothing: bool,
     types: Option<BTreeSet<String>>,
     one_of: Option<Vec<Value>>,
@@ -55,6 +55,19 @@ const BOUNDS: [&str; 10] = [
 pub(crate) type Refusal = (String, bool, String);
 
 impl Schema {
+    /// A schema from elsewhere than a document.
+    ///
+    /// # Errors
+    /// The first keyword that is refused, with its JSON pointer.
+    pub fn of(value: &Value) -> Result<Self, String> {
+        let mut refused = Vec::new();
+        let schema = Self::compile(value, "", &mut refused);
+        match refused.into_iter().next() {
+            None => Ok(schema),
+            Some((at, _, message)) => Err(format!("the schema's {at}: {message}")),
+        }
+    }
+
     /// Compiles a schema; reports each refusal and goes on.
     pub(crate) fn compile(value: &Value, pointer: &str, refused: &mut Vec<Refusal>) -> Self {
         let map = match value {
@@ -120,7 +133,7 @@ impl Schema {
     ///
     /// # Errors
     /// The first thing that does not fit.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+    pub fn check(&self, value: &Value) -> Result<(), String> {
         self.check_at(value, "")
     }
 

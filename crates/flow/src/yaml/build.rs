@@ -16,8 +16,9 @@ const MAX_KEY: usize = 256;
 pub(super) struct Builder<'t> {
     file: &'t str,
     text: &'t str,
-    /// Byte offset of each character, where the text is not plain ASCII.
-    offsets: Vec<usize>,
+    /// Byte offset of each character, where the text is not plain ASCII. Found out once: it is asked for
+    /// every event.
+    offsets: Option<Vec<usize>>,
     open: Vec<Open>,
     pub(super) done: Option<(Value, Node)>,
     documents: usize,
@@ -32,15 +33,14 @@ enum Open {
 
 impl<'t> Builder<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(i, _)| i).collect() };
+        let offsets = (!text.is_ascii()).then(|| text.char_indices().map(|(i, _)| i).collect());
         Self { file, text, offsets, open: Vec::new(), done: None, documents: 0, found: Vec::new() }
     }
 
     fn byte(&self, marker: &Marker) -> usize {
-        if self.text.is_ascii() {
-            marker.index().min(self.text.len())
-        } else {
-            self.offsets.get(marker.index()).copied().unwrap_or(self.text.len())
+        match &self.offsets {
+            None => marker.index().min(self.text.len()),
+            Some(offsets) => offsets.get(marker.index()).copied().unwrap_or(self.text.len()),
         }
     }
 

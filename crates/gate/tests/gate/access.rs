@@ -22,7 +22,7 @@ fn question<'a>(caller: &'a Caller, action: Action, roles: &[&str]) -> AccessQue
         class: Class::default(),
     };
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    AccessQuestion { caller, action, resource: worker(), roles, run: Some(run) }
+    AccessQuestion { caller, action, resource: worker(), roles, run: Some(run), approval: None }
 }
 
 fn refusal(policies: &PolicySet, question: &AccessQuestion<'_>) -> Refusal {
@@ -83,5 +83,5 @@ fn no_gate_is_offered_to_a_caller() {
         with_rule(r#"@id("t.fresh") @gate("step-up") forbid (principal, action == Action::"run.start", resource);"#);
     let refusal = refusal(&gated, &question(&caller, Action::RunStart, &["runner"]));
     assert_eq!(refusal.kind.code(), "policy-denied");
-    assert!(refusal.kind.to_string().contains("approval"), "{}", refusal.kind);
+    assert!(refusal.kind.to_string().contains("only a step of a run can wait"), "{}", refusal.kind);
 }

@@ -1,10 +1,10 @@
 //! Each reason to refuse, what is said about it, and which one wins.
 
 use crate::support::*;
-use mandate_gate::{AuthorityRoot, Judged, Prepared, RefusalKind, StepFacts};
-use mandate_identity::Widening;
+use mandate_gate::{AuthorityRoot, GivenApproval, Judged, Prepared, RefusalKind, Request, StepFacts, binding};
+use mandate_identity::{CanonicalRequest, Widening};
 use mandate_journal::EpochKey;
-use mandate_kernel::{EffectClass, IdentityModel};
+use mandate_kernel::{ApprovalId, Attempt, Digest, EffectClass, IdentityModel, StepPath, StepSeq, SystemEntropy};
 use mandate_policy::{GateDemand, GateKind, PolicySet};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -307,4 +307,56 @@ fn gates_make_it_wait_over_this_very_request() {
     // A gate is not offered for what is refused anyway.
     let unlisted = spoilt(delegated(), |f| f.allow_listed = false);
     assert_eq!(refused(&policies, unlisted, to_warehouse()).code(), "function-not-listed");
+}
+
+/// A yes counts for exactly what was shown, while it lasts, and never for one's own request.
+#[test]
+fn an_approval_passes_its_gate_over_this_very_request_alone() {
+    let policies = with_rule(
+        r#"@id("t.asked") @gate("approval:finance-directors") forbid (principal, action == Action::"function.call", resource);"#,
+    );
+    let given = |facts: &StepFacts, prepared: &Prepared| GivenApproval {
+        approval: ApprovalId::generate(NOW, &SystemEntropy).unwrap(),
+        gate: "approval:finance-directors".parse().unwrap(),
+        binding: binding(facts, prepared),
+        by: "user:finance-director".to_owned(),
+        until: in_secs(60),
+    };
+    let judged = |facts: StepFacts, prepared: Prepared| gate().judge(decision(), &policies, facts, prepared, NOW);
+    let facts = delegated();
+    let yes = given(&facts, &to_warehouse());
+    let with = |approval: GivenApproval| StepFacts { approvals: vec![approval], ..facts.clone() };
+    match judged(with(yes.clone()), to_warehouse()) {
+        Judged::Allowed(allowed) => assert!(allowed.policy().is_allow()),
+        Judged::NotYet(waits) => panic!("waits for {:?}", waits.gates),
+        Judged::Refused(refusal) => panic!("{}", refusal.kind),
+    }
+    // A later attempt at the same step sends the same request.
+    let again = spoilt(with(yes.clone()), |f| f.step.attempt = Attempt(2));
+    assert!(matches!(judged(again, to_warehouse()), Judged::Allowed(_)));
+
+    for (what, spoil) in [
+        ("late", (|a| a.until = NOW) as fn(&mut GivenApproval)),
+        ("one's own", |a| a.by = "user:finance-lead".to_owned()),
+        ("another gate", |a| a.gate = "approval:others".parse().unwrap()),
+        ("another request", |a| a.binding = Digest::of(b"another")),
+    ] {
+        let mut spoilt = yes.clone();
+        spoil(&mut spoilt);
+        assert!(matches!(judged(with(spoilt), to_warehouse()), Judged::NotYet(_)), "{what}");
+    }
+    for (what, spoil) in [
+        ("another step", (|f| f.step.seq = StepSeq(9)) as fn(&mut StepFacts)),
+        ("another place", |f| f.path = StepPath("/do/9/other".to_owned())),
+        ("another function version", |f| f.function_version = Digest::of(b"edited")),
+        ("another Worker version", |f| f.worker_version = Digest::of(b"edited")),
+    ] {
+        let facts = spoilt(with(yes.clone()), spoil);
+        assert!(matches!(judged(facts, to_warehouse()), Judged::NotYet(_)), "{what}");
+    }
+    let mut elsewhere = to_warehouse();
+    elsewhere.request = Request::Http(
+        CanonicalRequest::new("GET", format!("{WAREHOUSE}/revenue?quarter=2026-Q2"), None, Vec::new(), None).unwrap(),
+    );
+    assert!(matches!(judged(with(yes), elsewhere), Judged::NotYet(_)), "one byte of the request");
 }

@@ -114,6 +114,7 @@ pub(crate) fn delegated() -> StepFacts {
         },
         root: AuthorityRoot::Initiator,
         credential: None,
+        approvals: Vec::new(),
         standing: StandingFacts { revocations: 7, revoked: Vec::new() },
     }
 }
@@ -224,6 +225,7 @@ pub(crate) fn recording(allowed: &Allowed) -> Transition {
         chain: ChainHead { next: 0, last: None },
         admission: None,
         leases: Vec::new(),
+        approvals: Vec::new(),
         timers: Vec::new(),
         payloads: Vec::new(),
         status: None,

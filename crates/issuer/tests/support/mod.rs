@@ -130,6 +130,7 @@ pub(crate) fn facts() -> StepFacts {
         authority: authority(),
         root: AuthorityRoot::Initiator,
         credential: None,
+        approvals: Vec::new(),
         standing: StandingFacts::default(),
     }
 }
@@ -193,6 +194,7 @@ pub(crate) async fn admit(allowed: Box<Allowed>) -> Permit<Step> {
         chain: ChainHead { next: 0, last: None },
         admission: None,
         leases: Vec::new(),
+        approvals: Vec::new(),
         timers: Vec::new(),
         payloads: Vec::new(),
         status: None,

@@ -2,9 +2,11 @@
 
 mod entries;
 mod exports;
+mod forensics;
 mod keys;
 mod notes;
 mod passports;
+mod projections;
 mod tamper;
 mod trees;
 mod witnesses;

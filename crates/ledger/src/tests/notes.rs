@@ -149,3 +149,24 @@ proptest! {
         }
     }
 }
+
+/// The form of c2sp.org/tlog-proof, line by line.
+#[test]
+fn a_proof_that_stands_alone() {
+    let world = World::with_two_runs();
+    let (checkpoint, hashes) = (world.checkpoint(), inclusion_proof(&world.tree, 3, 5).unwrap());
+    let entry = world.entries[3].bytes().to_vec();
+    let text = crate::TlogProof { index: 3, entry, hashes: hashes.clone(), checkpoint: checkpoint.clone() }.to_string();
+    let (head, note) = text.split_once("\n\n").unwrap();
+    assert_eq!(note, checkpoint);
+    let lines: Vec<&str> = head.split('\n').collect();
+    assert_eq!((lines[0], lines[2]), ("c2sp.org/tlog-proof@v1", "index 3"));
+    let extra = mandate_kernel::base64_decode(lines[1].strip_prefix("extra ").unwrap()).unwrap();
+    let told: Vec<_> = lines[3..].iter().map(|line| mandate_kernel::base64_decode(line).unwrap()).collect();
+    assert_eq!(told, hashes.iter().map(|hash| hash.as_bytes().to_vec()).collect::<Vec<_>>());
+    let leaf = crate::leaf_hash(&extra);
+    crate::verify_inclusion(&leaf, 3, 5, &hashes, &world.tree.root()).unwrap();
+    // One leaf: no hashes, and the blank line follows at once.
+    let alone = crate::TlogProof { index: 0, entry: b"e".to_vec(), hashes: Vec::new(), checkpoint: "c\n".to_owned() };
+    assert_eq!(alone.to_string(), "c2sp.org/tlog-proof@v1\nextra ZQ==\nindex 0\n\nc\n");
+}

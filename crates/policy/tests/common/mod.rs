@@ -6,7 +6,7 @@ use mandate_kernel::{
     Action, Attempt, Class, Digest, EffectClass, Environment, FunctionName, IdentityModel, Impact, Labels, Principal,
     PrincipalKind, Project, ResourceKind, ResourceName, StepSeq, Tenant,
 };
-use mandate_policy::{Facts, FactsNeeded, PolicySource, Question, Resource, RunFacts, StepFacts};
+use mandate_policy::{ApprovalFacts, Facts, FactsNeeded, PolicySource, Question, Resource, RunFacts, StepFacts};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -92,6 +92,8 @@ pub(crate) fn ask(action: Action, roles: &[&str]) -> Question {
         facts: Facts {
             roles: roles.iter().map(|r| (*r).to_owned()).collect(),
             run: (FactsNeeded::by(action) != FactsNeeded::Plain).then(run),
+            approval: (FactsNeeded::by(action) == FactsNeeded::Approval)
+                .then(|| ApprovalFacts { asked: true, function: FunctionName::new("mail.send").unwrap() }),
             ..Facts::default()
         },
     }

@@ -8,7 +8,11 @@ use rusqlite::Connection;
 const APPLICATION_ID: i64 = 0x4d4e_4454;
 
 /// Every schema, in order; the position is the version.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_approvals.sql"),
+    include_str!("../../migrations/sqlite/0003_sessions.sql"),
+];
 
 /// The version this build knows.
 fn newest() -> usize {

@@ -1,5 +1,6 @@
 //! The SQLite implementation: one writer thread, a few read connections, handles confined to a tenant.
 
+mod approvals;
 mod change;
 mod codec;
 mod common;
@@ -12,6 +13,7 @@ mod open;
 mod readers;
 mod resources;
 mod runs;
+mod sessions;
 mod store;
 mod system;
 mod tenant;

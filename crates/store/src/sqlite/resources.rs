@@ -7,7 +7,9 @@ use super::common::blob;
 use super::fault::Reading;
 use super::writer::Task;
 use async_trait::async_trait;
-use mandate_journal::{Change, CommitError, ResourceRecord, Resources, SecretRecord, StoreError};
+use mandate_journal::{
+    Change, CommitError, ResourceContent, ResourceRecord, ResourceState, Resources, SecretRecord, StoreError,
+};
 use mandate_kernel::{Digest, Timestamp};
 use rusqlite::{Connection, Row, params};
 
@@ -19,6 +21,9 @@ const RESOURCES: &str = "SELECT v.kind, v.name, v.version, v.digest, v.spec, v.w
     WHERE r.tenant = ?1 AND r.kind = ?2 AND r.deleted = 0 ORDER BY r.name";
 const BY_DIGEST: &str = "SELECT kind, name, version, digest, spec, written_by, written_at FROM resource_versions
     WHERE tenant = ?1 AND kind = ?2 AND name = ?3 AND digest = ?4 ORDER BY version DESC LIMIT 1";
+const INVENTORY: &str = "SELECT r.kind, r.name, r.version, r.deleted, v.digest, v.spec
+    FROM resources r LEFT JOIN resource_versions v USING (tenant, kind, name, version)
+    WHERE r.tenant = ?1 ORDER BY r.kind, r.name";
 const GENERATION: &str = "SELECT generation FROM tenants WHERE tenant = ?1";
 const SECRET: &str = "SELECT kind, name, version, sealed, created_at FROM secrets
     WHERE tenant = ?1 AND kind = ?2 AND name = ?3 AND (?4 IS NULL OR version = ?4) ORDER BY version DESC LIMIT 1";
@@ -40,6 +45,22 @@ fn resource(row: &Row<'_>) -> Reading<ResourceRecord> {
         written_by: row.get(5)?,
         written_at: Timestamp::from_millis(row.get(6)?),
     })
+}
+
+/// Where a resource stands. Damage is told, not an error: whoever asks wants to hear of all of it.
+fn state(row: &Row<'_>) -> Reading<ResourceState> {
+    let stored = row.get_ref(4)?.as_blob_or_null().ok().flatten();
+    let content = match (row.get::<_, bool>(3)?, row.get_ref(5)?.as_blob_or_null().ok().flatten()) {
+        (true, _) => ResourceContent::Deleted,
+        (false, Some(spec)) => {
+            let digest = Digest::of(spec);
+            let fits = stored == Some(&digest.as_bytes()[..]);
+            if fits { ResourceContent::Digest(digest) } else { ResourceContent::Damaged }
+        }
+        (false, None) => ResourceContent::Damaged,
+    };
+    let version = nat(row.get(2)?, "resource version")?;
+    Ok(ResourceState { kind: row.get(0)?, name: row.get(1)?, version, content })
 }
 
 fn secret(row: &Row<'_>) -> Reading<SecretRecord> {
@@ -81,6 +102,10 @@ impl Resources for TenantHandle {
     async fn resources(&self, kind: &str) -> Result<Vec<ResourceRecord>, StoreError> {
         let kind = kind.to_owned();
         self.read(move |conn, tenant| all(conn, RESOURCES, params![tenant, kind], resource)).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<ResourceState>, StoreError> {
+        self.read(|conn, tenant| all(conn, INVENTORY, [tenant], state)).await
     }
 
     async fn generation(&self) -> Result<u64, StoreError> {

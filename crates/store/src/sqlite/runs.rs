@@ -1,16 +1,17 @@
 //! Reading runs, their journal, payloads, leases, timers and standing.
 
 use super::TenantHandle;
+use super::approvals;
 use super::change::epoch_columns;
 use super::codec::{all, digest, int, named, nat, one, parse, run};
 use super::common::{blob, revocations};
 use super::fault::Reading;
 use async_trait::async_trait;
 use mandate_journal::{
-    ChainHead, EpochKey, JournalEvent, LeaseRecord, LeaseState, Page, RunQuery, RunRecord, Runs, SealedPayload,
-    Standing, StoreError, TimerRecord,
+    ApprovalQuery, ApprovalRecord, ChainHead, EpochKey, JournalEvent, LeaseRecord, LeaseState, OpenCounts, Page,
+    RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError, TimerRecord,
 };
-use mandate_kernel::{Attempt, Digest, LeaseId, RunId, StepKey, StepSeq, Tenant, Timestamp};
+use mandate_kernel::{ApprovalId, Attempt, Digest, LeaseId, RunId, StepKey, StepSeq, Tenant, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 const RUN: &str = "SELECT r.run, r.new, s.status, s.journal_seq, s.epoch, s.chain_next, s.chain_last
@@ -22,6 +23,12 @@ const RUNS_OF_WORKER: &str = "SELECT r.run, r.new, s.status, s.journal_seq, s.ep
     FROM runs r JOIN run_state s ON s.tenant = r.tenant AND s.run = r.run
     WHERE r.tenant = ?1 AND (?2 IS NULL OR r.run < ?2) AND r.worker = ?4 ORDER BY r.run DESC LIMIT ?3";
 const JOURNAL: &str = "SELECT seq, event FROM journal WHERE tenant = ?1 AND run = ?2 ORDER BY seq";
+const JOURNAL_AFTER: &str =
+    "SELECT seq, event FROM journal WHERE tenant = ?1 AND run = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+const RUNS_IN: &str = "SELECT count(*) FROM run_state WHERE tenant = ?1 AND state = ?2";
+const LEASES_OPEN: &str = "SELECT count(*) FROM leases WHERE tenant = ?1 AND ended_at IS NULL";
+const APPROVALS_PENDING: &str = "SELECT count(*) FROM approvals WHERE tenant = ?1 AND state = 'pending'";
+const UNSEQUENCED: &str = "SELECT count(*) FROM ledger_pending WHERE tenant = ?1";
 const PAYLOAD: &str = "SELECT subject, ciphertext FROM payloads WHERE tenant = ?1 AND commitment = ?2";
 const OPEN_LEASES: &str = "SELECT lease, step, attempt, credential, version, not_after FROM leases
     WHERE tenant = ?1 AND run = ?2 AND ended_at IS NULL ORDER BY lease";
@@ -62,19 +69,28 @@ fn list(conn: &Connection, tenant: &str, query: &RunQuery) -> Reading<Page<RunRe
     Ok(Page { items, more })
 }
 
+fn journal_row(row: &Row<'_>) -> Reading<(u64, JournalEvent)> {
+    let seq: u64 = nat(row.get(0)?, "journal sequence")?;
+    Ok((seq, parse::<JournalEvent>(row.get_ref(1)?.as_blob().unwrap_or_default(), "a journal event")?))
+}
+
 fn journal(conn: &Connection, tenant: &str, run: &RunId) -> Reading<Vec<JournalEvent>> {
-    let rows = all(conn, JOURNAL, params![tenant, run.as_str()], |row| {
-        let seq: u64 = nat(row.get(0)?, "journal sequence")?;
-        Ok((seq, parse::<JournalEvent>(row.get_ref(1)?.as_blob().unwrap_or_default(), "a journal event")?))
-    })?;
+    without_gaps(run, 1, all(conn, JOURNAL, params![tenant, run.as_str()], journal_row)?)
+}
+
+fn without_gaps(run: &RunId, first: u64, rows: Vec<(u64, JournalEvent)>) -> Reading<Vec<JournalEvent>> {
     let mut events = Vec::with_capacity(rows.len());
-    for ((seq, event), expected) in rows.into_iter().zip(1u64..) {
+    for ((seq, event), expected) in rows.into_iter().zip(first..) {
         if seq != expected || event.seq != expected {
             return Err(StoreError::Corrupt(format!("journal of {run} has {seq} where {expected} belongs")).into());
         }
         events.push(event);
     }
     Ok(events)
+}
+
+fn count(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Reading<u64> {
+    Ok(one(conn, sql, params, |row| Ok(nat(row.get(0)?, "a count")?))?.unwrap_or(0))
 }
 
 fn lease(row: &Row<'_>, run: &RunId) -> Reading<LeaseRecord> {
@@ -118,6 +134,28 @@ impl Runs for TenantHandle {
         self.read(move |conn, tenant| journal(conn, tenant, &run)).await
     }
 
+    async fn journal_after(&self, run: &RunId, after: u64, limit: usize) -> Result<Vec<JournalEvent>, StoreError> {
+        let run = run.clone();
+        let read = move |conn: &Connection, tenant: &str| {
+            let rows = params![tenant, run.as_str(), int(after), int(limit as u64)];
+            without_gaps(&run, after.saturating_add(1), all(conn, JOURNAL_AFTER, rows, journal_row)?)
+        };
+        self.read(read).await
+    }
+
+    async fn open_counts(&self) -> Result<OpenCounts, StoreError> {
+        let read = |conn: &Connection, tenant: &str| {
+            Ok(OpenCounts {
+                running: count(conn, RUNS_IN, params![tenant, "running"])?,
+                waiting: count(conn, RUNS_IN, params![tenant, "waiting"])?,
+                approvals: count(conn, APPROVALS_PENDING, params![tenant])?,
+                leases: count(conn, LEASES_OPEN, params![tenant])?,
+                unsequenced: count(conn, UNSEQUENCED, params![tenant])?,
+            })
+        };
+        self.read(read).await
+    }
+
     async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError> {
         self.read(move |conn, tenant| list(conn, tenant, &query)).await
     }
@@ -146,6 +184,15 @@ impl Runs for TenantHandle {
             })
         };
         self.read(read).await
+    }
+
+    async fn approval(&self, approval: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
+        let approval = approval.clone();
+        self.read(move |conn, tenant| approvals::find(conn, tenant, &approval)).await
+    }
+
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRecord>, StoreError> {
+        self.read(move |conn, tenant| approvals::list(conn, tenant, &query)).await
     }
 
     async fn take_over(&self, run: &RunId) -> Result<u64, StoreError> {

@@ -9,8 +9,12 @@ use rusqlite::{Connection, Params};
 use std::sync::Arc;
 
 const TENANTS: &str = "SELECT tenant FROM tenants ORDER BY tenant";
+/// Beside running runs and open leases: runs that were stopped and have not ended, because what stopped them
+/// did not get that far.
 const UNFINISHED: &str = "SELECT tenant, run FROM run_state WHERE state = 'running'
-    UNION SELECT tenant, run FROM leases WHERE ended_at IS NULL ORDER BY 1, 2";
+    UNION SELECT tenant, run FROM leases WHERE ended_at IS NULL
+    UNION SELECT s.tenant, s.run FROM epochs e JOIN run_state s ON s.tenant = e.tenant AND s.run = e.name
+        WHERE e.kind = 'run' AND s.state IN ('waiting', 'paused') ORDER BY 1, 2";
 const DUE: &str = "SELECT tenant, run FROM timers WHERE due <= ?1 GROUP BY tenant, run ORDER BY min(due) LIMIT ?2";
 const NEXT_DUE: &str = "SELECT due FROM timers ORDER BY due LIMIT 1";
 

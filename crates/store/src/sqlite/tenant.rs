@@ -61,6 +61,10 @@ impl TenantHandle {
 impl Commit for TenantHandle {
     async fn commit(&self, transition: Transition) -> Result<(), CommitError> {
         let checked = Checked::new(&self.tenant, transition)?;
-        self.commit_job(Task { point: "store.transition", scrubs: false }, move |conn| checked.write(conn)).await
+        let begun = std::time::Instant::now();
+        let work = move |conn: &Connection| checked.write(conn);
+        let done = self.commit_job(Task { point: "store.transition", scrubs: false }, work).await;
+        metrics::histogram!("mandate_commit_seconds", "tenant" => self.tenant.to_string()).record(begun.elapsed());
+        done
     }
 }

@@ -3,12 +3,14 @@
 /// Every file with SQL that runs for a caller. `system.rs` is the closed exception, `migrate.rs`,
 /// `open.rs` and `writer.rs` touch no row of a tenant.
 const SOURCES: &[(&str, &str)] = &[
+    ("approvals.rs", include_str!("approvals.rs")),
     ("change.rs", include_str!("change.rs")),
     ("common.rs", include_str!("common.rs")),
     ("entries.rs", include_str!("entries.rs")),
     ("log.rs", include_str!("log.rs")),
     ("resources.rs", include_str!("resources.rs")),
     ("runs.rs", include_str!("runs.rs")),
+    ("sessions.rs", include_str!("sessions.rs")),
     ("tenant.rs", include_str!("tenant.rs")),
     ("transition.rs", include_str!("transition.rs")),
 ];

@@ -1,6 +1,7 @@
 //! A transition: checked and encoded by whoever asks, then written by the writer thread in as few
 //! statements as it takes.
 
+use super::approvals;
 use super::codec::{digest, int, json, named, nat, one, run};
 use super::common::{blob, ensure_tenant, keep_payloads, revocations};
 use super::entries::{self, Chained};
@@ -9,7 +10,7 @@ use mandate_journal::{
     ChainHead, CommitError, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, LeaseRecord, LeaseState, NewRun,
     RunStatus, SealedPayload, TimerChange, Transition,
 };
-use mandate_kernel::{RunId, StepKey, Tenant};
+use mandate_kernel::{RunId, StepKey, Tenant, Timestamp};
 use rusqlite::{Connection, params};
 
 /// The fence and the run's new state in one statement: no row, no step.
@@ -54,6 +55,8 @@ pub(super) struct Checked {
     after: ChainHead,
     admission: Option<mandate_journal::Admission>,
     leases: Vec<LeaseChange>,
+    approvals: Vec<approvals::Change>,
+    ended: Option<Timestamp>,
     timers: Vec<TimerChange>,
     payloads: Vec<SealedPayload>,
     status: Option<(&'static str, Vec<u8>)>,
@@ -86,6 +89,7 @@ impl Checked {
                 check_intent(&t.run, lease)?;
             }
         }
+        let (approvals, ended) = (approvals::check(&t.run, t.approvals)?, approvals::end_of(t.status.as_ref()));
         let status = t.status.as_ref().map(encode_status).transpose()?;
         let create = t.create.map(|new| check_creation(tenant, &t.fence, &ledger.before, new)).transpose()?;
         if create.is_some() && status.is_none() {
@@ -101,6 +105,8 @@ impl Checked {
             after: t.chain,
             admission: t.admission,
             leases: t.leases,
+            approvals,
+            ended,
             timers: t.timers,
             payloads: t.payloads,
             status,
@@ -120,6 +126,7 @@ impl Checked {
         entries::append(conn, &self.tenant, &self.ledger.entries)?;
         self.admit(conn)?;
         self.lease(conn)?;
+        approvals::write(conn, &self.tenant, &self.run, &self.approvals, self.ended)?;
         for timer in &self.timers {
             match timer {
                 TimerChange::Set(t) => run(conn, SET_TIMER, params![tenant, run_id, t.name, t.due.as_millis()])?,

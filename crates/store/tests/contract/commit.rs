@@ -1,9 +1,9 @@
 //! One run: what a transition makes true, and what holds it back.
 
 use super::Backend;
-use super::script::{Position, caller, entry, new_run, payload, run_id, status, tenant, tick};
+use super::script::{Position, caller, change, entry, new_run, payload, run_id, status, tenant, tick};
 use mandate_journal::{
-    ChainHead, CommitError, EpochKey, LeaseChange, LeaseState, RunQuery, RunState, TenantStore, TimerChange,
+    ChainHead, Change, CommitError, EpochKey, LeaseChange, LeaseState, RunQuery, RunState, TenantStore, TimerChange,
     TimerRecord, Transition, WaitingFor,
 };
 use mandate_kernel::{LeaseId, Principal, ResourceName, SystemEntropy, Timestamp};
@@ -32,8 +32,20 @@ pub(crate) async fn a_run_begins_and_is_read_back(backend: &dyn Backend) {
     assert_eq!(store.journal(&fresh.run).await.unwrap(), start.events);
     assert_eq!(store.payload(&start.payloads[0].commitment).await.unwrap(), Some(start.payloads[0].clone()));
     assert_eq!(store.run_entries(&fresh.run).await.unwrap(), [(None, start.entries[0].bytes().to_vec())]);
+    let open = store.open_counts().await.unwrap();
+    assert_eq!((open.running, open.waiting, open.unsequenced), (1, 0, 1));
     let step = Transition { status: Some(status(RunState::Completed)), ..fresh.after(&start).step() };
     store.commit(step.clone()).await.unwrap();
+    let open = store.open_counts().await.unwrap();
+    assert_eq!((open.running, open.waiting, open.approvals, open.leases, open.unsequenced), (0, 0, 0, 0, 2));
+    let whole = store.journal(&fresh.run).await.unwrap();
+    for (after, limit, seqs) in
+        [(0, 9, vec![1, 2]), (0, 1, vec![1]), (1, 9, vec![2]), (2, 9, vec![]), (u64::MAX, 9, vec![])]
+    {
+        let found = store.journal_after(&fresh.run, after, limit).await.unwrap();
+        assert_eq!(found.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs, "{after} {limit}");
+        assert!(found.iter().all(|event| whole.contains(event)));
+    }
     let record = store.run(&fresh.run).await.unwrap().unwrap();
     assert_eq!((record.journal_seq, record.status.state, record.chain), (2, RunState::Completed, step.chain));
     assert_eq!(store.run(&run_id()).await.unwrap(), None);
@@ -313,7 +325,12 @@ pub(crate) async fn unfinished_runs_are_found(backend: &dyn Backend) {
     assert_eq!(found, [(a.clone(), running.run.clone()), (a.clone(), leased.run.clone())]);
     let end = LeaseChange::End { lease: lease.lease, at: tick() };
     store.commit(Transition { leases: vec![end], ..leased.after(&ended).nothing() }).await.unwrap();
-    assert_eq!(backend.system().unfinished().await.unwrap(), [(a, running.run)]);
+    assert_eq!(backend.system().unfinished().await.unwrap(), [(a.clone(), running.run.clone())]);
+    // Stopped, and whoever stopped it did not see it end; one that has ended needs no look.
+    let revoke = [&waiting, &done].map(|at| EpochKey::Run(at.run.to_string())).to_vec();
+    store.change(Change { revoke, ..change("a") }).await.unwrap();
+    let found = backend.system().unfinished().await.unwrap();
+    assert_eq!(found, [(a.clone(), running.run), (a, waiting.run)]);
 }
 
 pub(crate) async fn an_entry_alone_moves_no_chain(backend: &dyn Backend) {

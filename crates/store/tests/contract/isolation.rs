@@ -41,6 +41,8 @@ pub(crate) async fn a_foreign_tenant_sees_nothing(backend: &dyn Backend) {
     let theirs = backend.of(&caller("b"));
     assert_eq!(theirs.run(&at.run).await.unwrap(), None);
     assert!(theirs.journal(&at.run).await.unwrap().is_empty());
+    assert!(theirs.journal_after(&at.run, 0, 9).await.unwrap().is_empty());
+    assert_eq!(theirs.open_counts().await.unwrap(), mandate_journal::OpenCounts::default());
     assert!(theirs.runs(RunQuery { limit: 10, ..RunQuery::default() }).await.unwrap().items.is_empty());
     assert_eq!(theirs.payload(&start.payloads[0].commitment).await.unwrap(), None);
     assert!(theirs.open_leases(&at.run).await.unwrap().is_empty());

@@ -3,6 +3,7 @@
 //! A database implements [`Backend`], gives a function that makes a fresh one, and calls
 //! `contract_suite!`. A case that is missing there shows as dead code.
 
+pub(crate) mod approvals;
 pub(crate) mod commit;
 pub(crate) mod isolation;
 pub(crate) mod ledger;
@@ -27,6 +28,9 @@ pub(crate) trait Backend: Send + Sync {
 macro_rules! contract_suite {
     ($fresh:path) => {
         $crate::contract_suite!($fresh;
+            approvals: an_approval_is_asked_for_and_settled_once, nobody_settles_another_run_s_approval,
+                an_end_withdraws_what_is_pending, approvals_are_listed_newest_first,
+                a_foreign_tenant_sees_no_approval;
             commit: a_run_begins_and_is_read_back, a_start_key_is_used_once, a_run_begins_once,
                 a_stale_sequence_is_fenced, a_stale_epoch_is_fenced, an_absent_run_is_fenced,
                 a_revocation_stops_admission, an_attempt_is_admitted_once, a_refused_transition_leaves_nothing,
@@ -37,6 +41,7 @@ macro_rules! contract_suite {
                 a_refused_job_harms_no_neighbour, writers_lose_nothing, one_driver_wins_each_step,
                 readers_see_what_was_acknowledged;
             resources: versions_rise_and_conflicts_show, a_deletion_keeps_history, the_generation_rises,
+                the_inventory_is_everything_there_is,
                 secrets_are_kept_by_version, shredded_secrets_are_gone, a_refused_change_leaves_nothing,
                 epochs_rise_with_the_sequence, a_change_takes_no_entry_of_a_run;
             ledger: entries_move_into_the_tree, a_stale_round_changes_nothing, a_contradictory_round_is_refused_whole,

@@ -2,7 +2,7 @@
 
 use super::Backend;
 use super::script::{Position, caller, change, entry, tenant, tick};
-use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, SecretRecord};
+use mandate_journal::{Change, CommitError, EpochKey, ResourceContent, ResourceState, ResourceWrite, SecretRecord};
 use mandate_kernel::{Digest, canonical_json};
 use mandate_ledger::EventKind;
 use serde_json::{Value, json};
@@ -65,6 +65,32 @@ pub(crate) async fn a_deletion_keeps_history(backend: &dyn Backend) {
     store.change(write("p/w", None, None)).await.unwrap();
     store.change(write("p/w", Some(0), Some(json!(2)))).await.unwrap();
     assert_eq!(store.resource("Worker", "p/w").await.unwrap().unwrap().version, 3);
+}
+
+pub(crate) async fn the_inventory_is_everything_there_is(backend: &dyn Backend) {
+    let store = backend.of(&caller("a"));
+    assert_eq!(store.inventory().await.unwrap(), []);
+    store.change(write("p/w", None, Some(json!(1)))).await.unwrap();
+    store.change(write("p/w", None, Some(json!({"b": 2, "a": 1})))).await.unwrap();
+    store.change(write("p/a", None, Some(json!(1)))).await.unwrap();
+    store.change(write("p/a", None, None)).await.unwrap();
+    let mut other = write("p/z", None, Some(json!(null)));
+    other.resources[0].kind = "Any".into();
+    store.change(other).await.unwrap();
+    let state = |kind: &str, name: &str, version, content| ResourceState {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        version,
+        content,
+    };
+    let digest = |value: Value| ResourceContent::Digest(Digest::of(&canonical_json(&value).unwrap()));
+    let expected = [
+        state("Any", "p/z", 1, digest(json!(null))),
+        state("Worker", "p/a", 2, ResourceContent::Deleted),
+        state("Worker", "p/w", 2, digest(json!({"a": 1, "b": 2}))),
+    ];
+    assert_eq!(store.inventory().await.unwrap(), expected);
+    assert_eq!(backend.of(&caller("b")).inventory().await.unwrap(), []);
 }
 
 pub(crate) async fn the_generation_rises(backend: &dyn Backend) {

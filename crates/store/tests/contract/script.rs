@@ -90,6 +90,7 @@ impl Position {
             chain: self.chain,
             admission: None,
             leases: Vec::new(),
+            approvals: Vec::new(),
             timers: Vec::new(),
             payloads: Vec::new(),
             status: None,

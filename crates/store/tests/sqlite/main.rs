@@ -10,8 +10,12 @@
 mod contract;
 mod crash;
 mod faults;
+#[path = "../contract/sessions.rs"]
+#[macro_use]
+mod sessions;
 
 use contract::Backend;
+use mandate_directory::Sessions;
 use mandate_journal::{System, TenantStore};
 use mandate_kernel::Caller;
 use mandate_store::{Store, StoreConfig};
@@ -51,3 +55,11 @@ fn fresh() -> Sqlite {
 }
 
 contract_suite!(crate::fresh);
+
+impl sessions::SessionBackend for Sqlite {
+    fn sessions(&self, caller: &Caller) -> Arc<dyn Sessions> {
+        Arc::new(self.store.of(caller))
+    }
+}
+
+sessions_suite!(crate::fresh);

@@ -13,7 +13,9 @@ pub use tenant::SimTenant;
 use crate::fault::{Faults, Lost};
 use async_trait::async_trait;
 use mandate_engine::Tenants;
-use mandate_journal::{EventBody, JournalEvent, LeaseRecord, RunState, StoreError, System, TenantStore, TimerRecord};
+use mandate_journal::{
+    EpochKey, EventBody, JournalEvent, LeaseRecord, RunState, StoreError, System, TenantStore, TimerRecord,
+};
 use mandate_kernel::{Caller, DecisionId, Digest, RunId, StepKey, Tenant, Timestamp};
 use state::State;
 use std::collections::BTreeMap;
@@ -146,7 +148,9 @@ impl System for SimStore {
                 let mut found = Vec::new();
                 for (tenant, state) in all.iter() {
                     let unfinished = |row: &state::Row| {
-                        row.record.status.state == RunState::Running || !row.open_leases().is_empty()
+                        let stopped = state.epochs.contains_key(&EpochKey::Run(row.record.run.to_string()));
+                        let now = row.record.status.state;
+                        now == RunState::Running || !row.open_leases().is_empty() || (stopped && !now.is_terminal())
                     };
                     found.extend(
                         state

@@ -4,7 +4,10 @@ use super::SimTenant;
 use super::state::{Kept, State};
 use super::transition::place;
 use async_trait::async_trait;
-use mandate_journal::{Change, CommitError, ResourceRecord, ResourceWrite, Resources, SecretRecord, StoreError};
+use mandate_journal::{
+    Change, CommitError, ResourceContent, ResourceRecord, ResourceState, ResourceWrite, Resources, SecretRecord,
+    StoreError,
+};
 use mandate_kernel::{Digest, canonical_json, is_exact};
 use mandate_ledger::Entry;
 
@@ -52,6 +55,16 @@ impl Resources for SimTenant {
         .await
     }
 
+    async fn inventory(&self) -> Result<Vec<ResourceState>, StoreError> {
+        let of = |((kind, name), all): (&(String, String), &Vec<Option<ResourceRecord>>)| ResourceState {
+            kind: kind.clone(),
+            name: name.clone(),
+            version: all.len() as u64,
+            content: all.last().and_then(Option::as_ref).map_or(ResourceContent::Deleted, content),
+        };
+        self.read("inventory", |state| state.resources.iter().map(of).collect()).await
+    }
+
     async fn generation(&self) -> Result<u64, StoreError> {
         self.read("generation", |state| state.generation).await
     }
@@ -68,6 +81,12 @@ impl Resources for SimTenant {
     async fn secrets(&self, kind: &str) -> Result<Vec<SecretRecord>, StoreError> {
         self.read("secrets", |state| state.secrets.values().filter(|s| s.kind == kind).cloned().collect()).await
     }
+}
+
+fn content(record: &ResourceRecord) -> ResourceContent {
+    let digest = canonical_json(&record.spec).map(|bytes| Digest::of(&bytes)).ok();
+    let fitting = digest.filter(|digest| *digest == record.digest);
+    fitting.map_or(ResourceContent::Damaged, ResourceContent::Digest)
 }
 
 fn write(state: &mut State, change: &Change, entries: Vec<Kept>) -> Result<u64, CommitError> {

@@ -3,10 +3,10 @@
 use super::SimTenant;
 use async_trait::async_trait;
 use mandate_journal::{
-    EpochKey, JournalEvent, LeaseRecord, Page, RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError,
-    TimerRecord,
+    ApprovalQuery, ApprovalRecord, EpochKey, JournalEvent, LeaseRecord, Page, RunQuery, RunRecord, Runs, SealedPayload,
+    Standing, StoreError, TimerRecord,
 };
-use mandate_kernel::{Digest, RunId};
+use mandate_kernel::{ApprovalId, Digest, RunId};
 
 #[async_trait]
 impl Runs for SimTenant {
@@ -44,6 +44,26 @@ impl Runs for SimTenant {
 
     async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError> {
         self.read("timers", |state| state.runs.get(run).map(|row| row.timers()).unwrap_or_default()).await
+    }
+
+    async fn approval(&self, approval: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
+        self.read("approval", |state| state.approvals.get(approval).cloned()).await
+    }
+
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRecord>, StoreError> {
+        self.read("approvals", |state| {
+            let limit = query.limit.min(1_000);
+            let wanted = |record: &&ApprovalRecord| {
+                query.before.as_ref().is_none_or(|before| record.approval < *before)
+                    && query.state.is_none_or(|state| record.state == state)
+                    && query.run.as_ref().is_none_or(|run| record.run == *run)
+            };
+            let mut items: Vec<_> = state.approvals.values().rev().filter(wanted).take(limit + 1).cloned().collect();
+            let more = items.len() > limit;
+            items.truncate(limit);
+            Page { items, more }
+        })
+        .await
     }
 
     async fn take_over(&self, run: &RunId) -> Result<u64, StoreError> {

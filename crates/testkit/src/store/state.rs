@@ -1,9 +1,10 @@
 //! What is on the disk of one tenant.
 
 use mandate_journal::{
-    EpochKey, JournalEvent, LeaseRecord, ResourceRecord, RunRecord, SealedPayload, SecretRecord, TimerRecord,
+    ApprovalRecord, EpochKey, JournalEvent, LeaseRecord, ResourceRecord, RunRecord, SealedPayload, SecretRecord,
+    TimerRecord,
 };
-use mandate_kernel::{Digest, LeaseId, RunId, Timestamp};
+use mandate_kernel::{ApprovalId, Digest, LeaseId, RunId, Timestamp};
 use mandate_ledger::Frontier;
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub(crate) struct State {
     pub(crate) generation: u64,
     pub(crate) epochs: BTreeMap<EpochKey, u64>,
     pub(crate) runs: BTreeMap<RunId, Row>,
+    pub(crate) approvals: BTreeMap<ApprovalId, ApprovalRecord>,
     /// Every version of a resource, oldest first; `None` is a deletion.
     pub(crate) resources: BTreeMap<(String, String), Vec<Option<ResourceRecord>>>,
     pub(crate) secrets: BTreeMap<(String, String, u32), SecretRecord>,

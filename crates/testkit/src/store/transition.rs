@@ -4,8 +4,8 @@ use super::SimTenant;
 use super::state::{Kept, Row, State};
 use async_trait::async_trait;
 use mandate_journal::{
-    ChainHead, Commit, CommitError, JOURNAL_VERSION, LeaseChange, LeaseState, RunRecord, RunStatus, TimerChange,
-    Transition,
+    ApprovalChange, ApprovalState, ChainHead, Commit, CommitError, JOURNAL_VERSION, LeaseChange, LeaseState, RunRecord,
+    RunStatus, TimerChange, Transition,
 };
 use mandate_kernel::{RunId, StepKey, Tenant};
 use mandate_ledger::{Entry, RunLink};
@@ -151,6 +151,38 @@ fn write(
         match timer {
             TimerChange::Set(timer) => drop(row.timers.insert(timer.name.clone(), timer.due)),
             TimerChange::Clear(name) => drop(row.timers.remove(name)),
+        }
+    }
+    approve(state, t)
+}
+
+/// Approvals asked for and settled; a run that ends takes what is pending with it.
+fn approve(state: &mut State, t: &Transition) -> Result<(), CommitError> {
+    for change in &t.approvals {
+        match change {
+            ApprovalChange::Ask(record) => {
+                if record.run != t.run || record.state != ApprovalState::Pending {
+                    return invalid(format!("approval {} can't be asked for", record.approval));
+                }
+                if state.approvals.insert(record.approval.clone(), (**record).clone()).is_some() {
+                    return invalid(format!("approval {} was asked for before", record.approval));
+                }
+            }
+            ApprovalChange::Settle { approval, state: settled, by, at, answer } => {
+                let found = state.approvals.get_mut(approval);
+                let pending = found.filter(|found| found.run == t.run && found.state == ApprovalState::Pending);
+                let Some(found) = pending.filter(|_| *settled != ApprovalState::Pending) else {
+                    return invalid(format!("approval {approval} is not pending in this run"));
+                };
+                (found.state, found.decided_by, found.decided_at) = (*settled, by.clone(), Some(*at));
+                found.answer.clone_from(answer);
+            }
+        }
+    }
+    if let Some(status) = t.status.as_ref().filter(|status| status.state.is_terminal()) {
+        let open = state.approvals.values_mut();
+        for found in open.filter(|found| found.run == t.run && found.state == ApprovalState::Pending) {
+            (found.state, found.decided_at) = (ApprovalState::Withdrawn, Some(status.since));
         }
     }
     Ok(())

@@ -9,14 +9,15 @@ use mandate_gate::{
 };
 use mandate_identity::{Audience, Authority, CanonicalRequest};
 use mandate_journal::{
-    ChainHead, Change, Commit, CommitError, EpochKey, EventBody, Fence, Integration, JOURNAL_VERSION, JournalEvent,
-    LeaseRecord, LeaseState, Log, LogHead, Page, PendingEntry, ResourceRecord, Resources, RunQuery, RunRecord, Runs,
-    SealedPayload, SecretRecord, Standing, StoreError, Stored, TimerRecord, Transition,
+    ApprovalQuery, ApprovalRecord, ChainHead, Change, Commit, CommitError, EpochKey, EventBody, Fence, Integration,
+    JOURNAL_VERSION, JournalEvent, LeaseRecord, LeaseState, Log, LogHead, Page, PendingEntry, ResourceRecord,
+    ResourceState, Resources, RunQuery, RunRecord, Runs, SealedPayload, SecretRecord, Standing, StoreError, Stored,
+    TimerRecord, Transition,
 };
 use mandate_kernel::{
-    Attempt, Caller, Class, Clock, DecisionId, Digest, Duration, EffectClass, Environment, FunctionName, IdentityModel,
-    Labels, LeaseId, Principal, Project, ResourceName, RunId, Secret, StepKey, StepPath, StepSeq, SystemEntropy,
-    Tenant, Timestamp,
+    ApprovalId, Attempt, Caller, Class, Clock, DecisionId, Digest, Duration, EffectClass, Environment, FunctionName,
+    IdentityModel, Labels, LeaseId, Principal, Project, ResourceName, RunId, Secret, StepKey, StepPath, StepSeq,
+    SystemEntropy, Tenant, Timestamp,
 };
 use mandate_policy::PolicySet;
 use mandate_vault::{RootKey, TenantVault, Vault};
@@ -79,6 +80,9 @@ impl Resources for FakeStore {
     async fn resources(&self, _: &str) -> Result<Vec<ResourceRecord>, StoreError> {
         Err(StoreError::Closed)
     }
+    async fn inventory(&self) -> Result<Vec<ResourceState>, StoreError> {
+        Err(StoreError::Closed)
+    }
     async fn generation(&self) -> Result<u64, StoreError> {
         Err(StoreError::Closed)
     }
@@ -119,6 +123,12 @@ impl Runs for FakeStore {
         Err(StoreError::Closed)
     }
     async fn timers(&self, _: &RunId) -> Result<Vec<TimerRecord>, StoreError> {
+        Err(StoreError::Closed)
+    }
+    async fn approval(&self, _: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
+        Err(StoreError::Closed)
+    }
+    async fn approvals(&self, _: ApprovalQuery) -> Result<Page<ApprovalRecord>, StoreError> {
         Err(StoreError::Closed)
     }
     async fn take_over(&self, _: &RunId) -> Result<u64, StoreError> {
@@ -268,6 +278,7 @@ fn facts(tenant: &Tenant, step: StepKey, name: &str, version: u32, now: Timestam
             environment,
             destinations: BTreeSet::from(["http://127.0.0.1:4100".to_owned()]),
         }),
+        approvals: Vec::new(),
         standing: StandingFacts::default(),
     }
 }
@@ -321,6 +332,7 @@ pub(crate) async fn permit(
         chain: ChainHead { next: 0, last: None },
         admission: None,
         leases: Vec::new(),
+        approvals: Vec::new(),
         timers: Vec::new(),
         payloads: Vec::new(),
         status: None,

@@ -1,0 +1,131 @@
+//! Approvals: asked once, settled once, withdrawn with their run.
+
+use super::codec::{all, int, json, one, parse, run};
+use super::fault::{Reading, Writing};
+use mandate_journal::{
+    ApprovalChange, ApprovalQuery, ApprovalRecord, ApprovalState, CommitError, Page, RunStatus, StoreError,
+};
+use mandate_kernel::{ApprovalId, RunId, Tenant, Timestamp};
+use rusqlite::{Connection, Row, params};
+
+const ASK: &str = "INSERT INTO approvals (tenant, approval, run, state, asked) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (tenant, approval) DO NOTHING";
+const SETTLE: &str = "UPDATE approvals SET state = ?4, decided_by = ?5, decided_at = ?6, answer = ?7
+    WHERE tenant = ?1 AND approval = ?2 AND run = ?3 AND state = 'pending'";
+const WITHDRAW: &str = "UPDATE approvals SET state = 'withdrawn', decided_at = ?3
+    WHERE tenant = ?1 AND run = ?2 AND state = 'pending'";
+const ONE: &str =
+    "SELECT asked, state, decided_by, decided_at, answer FROM approvals WHERE tenant = ?1 AND approval = ?2";
+const LIST: &str = "SELECT asked, state, decided_by, decided_at, answer FROM approvals
+    WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) ORDER BY approval DESC LIMIT ?4";
+const LIST_OF_RUN: &str = "SELECT asked, state, decided_by, decided_at, answer FROM approvals
+    WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) AND run = ?5
+    ORDER BY approval DESC LIMIT ?4";
+
+/// No listing gives more at once.
+const PAGE: usize = 1_000;
+
+/// A change of approvals, encoded.
+#[derive(Debug)]
+pub(super) enum Change {
+    Ask { approval: ApprovalId, asked: Vec<u8> },
+    Settle { approval: ApprovalId, state: ApprovalState, by: Option<String>, at: Timestamp, answer: Option<Vec<u8>> },
+}
+
+/// Everything that can be found out without the database.
+pub(super) fn check(of: &RunId, changes: Vec<ApprovalChange>) -> Result<Vec<Change>, CommitError> {
+    let encode = |change| match change {
+        ApprovalChange::Ask(record) if record.run != *of => {
+            Err(CommitError::Invalid(format!("approval {} is of {}, not of {of}", record.approval, record.run)))
+        }
+        ApprovalChange::Ask(record) if record.state != ApprovalState::Pending => {
+            Err(CommitError::Invalid(format!("approval {} begins settled", record.approval)))
+        }
+        ApprovalChange::Ask(record) => {
+            let asked = json(&record, "an approval")?;
+            Ok(Change::Ask { approval: record.approval, asked })
+        }
+        ApprovalChange::Settle { state: ApprovalState::Pending, approval, .. } => {
+            Err(CommitError::Invalid(format!("approval {approval} can't be settled as pending")))
+        }
+        ApprovalChange::Settle { approval, state, by, at, answer } => {
+            let answer = answer.map(|answer| json(&answer, "an answer")).transpose()?;
+            Ok(Change::Settle { approval, state, by, at, answer })
+        }
+    };
+    changes.into_iter().map(encode).collect()
+}
+
+/// Writes the changes; a run that has ended takes what is pending with it.
+pub(super) fn write(
+    conn: &Connection,
+    tenant: &Tenant,
+    of: &RunId,
+    changes: &[Change],
+    ended: Option<Timestamp>,
+) -> Writing<()> {
+    let (tenant, of) = (tenant.as_str(), of.as_str());
+    for change in changes {
+        let (changed, approval, problem) = match change {
+            Change::Ask { approval, asked } => {
+                let row = params![tenant, approval.as_str(), of, ApprovalState::Pending.as_str(), asked];
+                (run(conn, ASK, row)?, approval, "was asked for before")
+            }
+            Change::Settle { approval, state, by, at, answer } => {
+                let row = params![tenant, approval.as_str(), of, state.as_str(), by, at.as_millis(), answer];
+                (run(conn, SETTLE, row)?, approval, "is not pending in this run")
+            }
+        };
+        if changed == 0 {
+            return Err(CommitError::Invalid(format!("approval {approval} {problem}")).into());
+        }
+    }
+    if let Some(at) = ended {
+        run(conn, WITHDRAW, params![tenant, of, at.as_millis()])?;
+    }
+    Ok(())
+}
+
+/// When the run ends with this status, if it does.
+pub(super) fn end_of(status: Option<&RunStatus>) -> Option<Timestamp> {
+    status.filter(|status| status.state.is_terminal()).map(|status| status.since)
+}
+
+fn record(row: &Row<'_>) -> Reading<ApprovalRecord> {
+    let asked: ApprovalRecord = parse(row.get_ref(0)?.as_blob().unwrap_or_default(), "an approval")?;
+    let state: String = row.get(1)?;
+    let state = ApprovalState::ALL.iter().find(|known| known.as_str() == state).copied();
+    let answer: Option<Vec<u8>> = row.get(4)?;
+    let at: Option<i64> = row.get(3)?;
+    Ok(ApprovalRecord {
+        state: state.ok_or_else(|| StoreError::Corrupt("an approval is in an unknown state".to_owned()))?,
+        decided_by: row.get(2)?,
+        decided_at: at.map(Timestamp::from_millis),
+        answer: answer.map(|bytes| parse(&bytes, "an answer")).transpose()?,
+        ..asked
+    })
+}
+
+pub(super) fn find(conn: &Connection, tenant: &str, approval: &ApprovalId) -> Reading<Option<ApprovalRecord>> {
+    let found = one(conn, ONE, params![tenant, approval.as_str()], record)?;
+    match found {
+        Some(found) if found.approval != *approval => {
+            Err(StoreError::Corrupt(format!("approval {approval} holds {}", found.approval)).into())
+        }
+        other => Ok(other),
+    }
+}
+
+pub(super) fn list(conn: &Connection, tenant: &str, query: &ApprovalQuery) -> Reading<Page<ApprovalRecord>> {
+    let limit = query.limit.min(PAGE);
+    let one_more = int(limit as u64 + 1);
+    let before = query.before.as_ref().map(ApprovalId::as_str);
+    let state = query.state.map(ApprovalState::as_str);
+    let mut items = match &query.run {
+        None => all(conn, LIST, params![tenant, before, state, one_more], record)?,
+        Some(of) => all(conn, LIST_OF_RUN, params![tenant, before, state, one_more, of.as_str()], record)?,
+    };
+    let more = items.len() > limit;
+    items.truncate(limit);
+    Ok(Page { items, more })
+}

@@ -1,0 +1,99 @@
+//! Browser sessions: begun, found, noted as used, ended.
+
+use super::TenantHandle;
+use super::codec::{digest, one, parse, run};
+use super::common::{blob, ensure_tenant};
+use super::fault::{Halt, Reading};
+use async_trait::async_trait;
+use mandate_directory::{MOST_SESSIONS, SessionRecord, SessionStoreError, Sessions};
+use mandate_journal::StoreError;
+use mandate_kernel::{Digest, GroupName, Principal, Timestamp};
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+// Epochs only rise, so that their sum tells whether any of them did.
+const BEGIN: &str = "INSERT INTO sessions (tenant, key, subject, who, revocations, created_at, used_at, expires_at)
+    VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(sum(epoch), 0) FROM epochs
+    WHERE tenant = ?1 AND (kind = 'tenant' OR (kind = 'user' AND name = ?3))), ?5, ?6, ?7)";
+const FIND: &str = "SELECT key, who, created_at, used_at, expires_at FROM sessions
+    WHERE tenant = ?1 AND key = ?2 AND revocations = (SELECT coalesce(sum(epoch), 0) FROM epochs
+    WHERE epochs.tenant = ?1 AND (kind = 'tenant' OR (kind = 'user' AND name = sessions.subject)))";
+const TOUCH: &str = "UPDATE sessions SET used_at = ?3 WHERE tenant = ?1 AND key = ?2 AND used_at < ?3";
+const END: &str = "DELETE FROM sessions WHERE tenant = ?1 AND key = ?2";
+const FORGET: &str = "DELETE FROM sessions WHERE tenant = ?1 AND (expires_at <= ?2 OR used_at <= ?3)";
+const CROWD_OUT: &str = "DELETE FROM sessions WHERE tenant = ?1 AND subject = ?2 AND key NOT IN
+    (SELECT key FROM sessions WHERE tenant = ?1 AND subject = ?2 ORDER BY created_at DESC, key LIMIT ?3)";
+
+/// What is kept of a person.
+#[derive(Serialize, Deserialize)]
+struct Who {
+    principal: Principal,
+    name: String,
+    groups: BTreeSet<GroupName>,
+}
+
+fn session(row: &Row<'_>) -> Reading<SessionRecord> {
+    let who: Who = parse(row.get_ref(1)?.as_blob().unwrap_or_default(), "a session's person")?;
+    Ok(SessionRecord {
+        key: digest(row.get_ref(0)?.as_blob().unwrap_or_default(), "session key")?,
+        principal: who.principal,
+        name: who.name,
+        groups: who.groups,
+        created_at: Timestamp::from_millis(row.get(2)?),
+        used_at: Timestamp::from_millis(row.get(3)?),
+        expires_at: Timestamp::from_millis(row.get(4)?),
+    })
+}
+
+// It becomes the port's error where it leaves the store.
+fn unavailable(error: StoreError) -> SessionStoreError {
+    SessionStoreError(error.to_string())
+}
+
+#[async_trait]
+impl Sessions for TenantHandle {
+    async fn begin(&self, session: &SessionRecord, idle_since: Timestamp) -> Result<(), SessionStoreError> {
+        let new = session.clone();
+        if new.principal.tenant != *self.tenant() {
+            let why = format!("a session of tenant {} was given to tenant {}", new.principal.tenant, self.tenant());
+            return Err(SessionStoreError(why));
+        }
+        let who = Who { principal: new.principal.clone(), name: new.name, groups: new.groups };
+        let who = serde_json::to_vec(&who).map_err(|e| SessionStoreError(e.to_string()))?;
+        let subject = new.principal.subject();
+        let write = move |conn: &Connection, tenant: &mandate_kernel::Tenant| {
+            ensure_tenant(conn, tenant)?;
+            let (tenant, at) = (tenant.as_str(), new.created_at.as_millis());
+            run(conn, FORGET, params![tenant, at, idle_since.as_millis()])?;
+            let (used, ends) = (new.used_at.as_millis(), new.expires_at.as_millis());
+            run(conn, BEGIN, params![tenant, blob(Some(&new.key)), subject, who, at, used, ends])?;
+            run(conn, CROWD_OUT, params![tenant, subject, MOST_SESSIONS])?;
+            Ok::<(), Halt<StoreError>>(())
+        };
+        self.write("store.session", write).await.map_err(unavailable)
+    }
+
+    async fn find(&self, key: &Digest) -> Result<Option<SessionRecord>, SessionStoreError> {
+        let key = *key;
+        let read = move |conn: &Connection, tenant: &str| one(conn, FIND, params![tenant, blob(Some(&key))], session);
+        self.read(read).await.map_err(unavailable)
+    }
+
+    async fn touch(&self, key: &Digest, at: Timestamp) -> Result<(), SessionStoreError> {
+        let key = *key;
+        let write = move |conn: &Connection, tenant: &mandate_kernel::Tenant| {
+            run(conn, TOUCH, params![tenant.as_str(), blob(Some(&key)), at.as_millis()])?;
+            Ok(())
+        };
+        self.write("store.session", write).await.map_err(unavailable)
+    }
+
+    async fn end(&self, key: &Digest) -> Result<bool, SessionStoreError> {
+        let key = *key;
+        let write = move |conn: &Connection, tenant: &mandate_kernel::Tenant| {
+            Ok(run(conn, END, params![tenant.as_str(), blob(Some(&key))])? > 0)
+        };
+        self.write("store.session", write).await.map_err(unavailable)
+    }
+}
