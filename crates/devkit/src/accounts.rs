@@ -1,6 +1,6 @@
 //! The people of the development house.
 
-/// The tenant with the sample Worker.
+/// The tenant with the sample Workers.
 pub const DEMO: &str = "demo";
 
 /// The other tenant: it sees nothing of the first.
@@ -40,6 +40,14 @@ pub const ACCOUNTS: &[Account] = &[
     ),
     account(DEMO, "finance-analyst", &["finance"], "may not even see the Worker"),
     account(DEMO, "product-lead", &["product"], "owns project product; has no right in Finance"),
+    account(
+        DEMO,
+        "claims-clerk",
+        &["claims", "claims-clerks"],
+        "starts Claim Processing; answers for none of its runs",
+    ),
+    account(DEMO, "claims-handler", &["claims", "claims-handlers"], "says what is to be paid for larger claims"),
+    account(DEMO, "claims-lead", &["claims", "claims-leadership"], "owns Claims' Workers and approves large payouts"),
     account(DEMO, "auditor", &["audit"], "reads and exports everything; changes nothing"),
     account(OTHER, "other-admin", &["admins"], "administers another tenant"),
 ];
@@ -49,5 +57,11 @@ impl Account {
     #[must_use]
     pub fn find(tenant: &str, name: &str) -> Option<&'static Self> {
         ACCOUNTS.iter().find(|account| account.tenant == tenant && account.name == name)
+    }
+
+    /// A tenant's accounts.
+    #[must_use]
+    pub fn of(tenant: &str) -> Vec<&'static Self> {
+        ACCOUNTS.iter().filter(|account| account.tenant == tenant).collect()
     }
 }

@@ -21,6 +21,39 @@ pub struct DevkitConfig {
     pub entropy: Arc<dyn Entropy>,
     /// Faults of the receiver of reports, for tests.
     pub report_faults: ReportFaults,
+    /// Faults of the mail sink, for tests.
+    pub mail_faults: MailFaults,
+    /// Faults of the scripted model, for tests: the first questions are answered so, one after the other.
+    pub model_faults: Vec<ModelFault>,
+}
+
+/// Faults that the mail sink has on purpose. They can be set here only, never over SMTP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MailFaults {
+    /// How long it waits before it keeps a message.
+    pub delay: Duration,
+    /// So many mails are kept, and the connection is closed instead of an answer.
+    pub after_message: u32,
+}
+
+/// An answer that the scripted model gives on purpose. It can be had by configuration only, never by
+/// what a prompt says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelFault {
+    /// Asks for a tool.
+    ToolCall,
+    /// Never ends.
+    Endless,
+    /// Is prose.
+    NotJson,
+    /// Is an object of another form.
+    WrongSchema,
+    /// Ends at the limit of tokens.
+    Length,
+    /// Is right, after this long.
+    Slow(Duration),
+    /// Is 503.
+    Unavailable,
 }
 
 /// Faults that the receiver of reports has on purpose. They can be set here only, never over HTTP.

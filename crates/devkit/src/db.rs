@@ -12,6 +12,21 @@ use std::time::Duration;
 const REPLAY: &str = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, ends INTEGER NOT NULL) WITHOUT ROWID;
      CREATE INDEX IF NOT EXISTS used_ends ON used (ends);";
 
+/// Makes the file for its owner alone, also one that was made otherwise. SQLite gives the files beside it the
+/// same permissions.
+#[cfg(unix)]
+fn private(path: &Path) -> rusqlite::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let made = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let closed = made.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)));
+    closed.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path) -> rusqlite::Result<()> {
+    Ok(())
+}
+
 /// A service's own database.
 #[derive(Clone)]
 pub(crate) struct Db(Arc<Mutex<Connection>>);
@@ -20,6 +35,7 @@ impl Db {
     /// Opens or creates a file. What a commit acknowledged survives a crash and a power cut.
     pub(crate) fn open(path: &Path, schema: &str) -> Result<Self, DevkitError> {
         let open = || {
+            private(path)?;
             let connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(5))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -71,6 +87,23 @@ impl ReplayCache for Db {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn its_files_are_their_owner_s_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let db = Db::open(&path, "").unwrap();
+        db.first_use(Digest::of(b"a"), Timestamp::from_secs(9), Timestamp::from_secs(0)).unwrap();
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).collect();
+        assert!(files.len() > 1, "the log beside it");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+    }
 
     #[test]
     fn used_ids_survive_a_restart_until_their_end() {

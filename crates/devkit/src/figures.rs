@@ -41,6 +41,25 @@ pub(crate) fn costs() -> Vec<Row> {
     rows(COST_CENTRES, |(_, _, weight)| *weight, 103)
 }
 
+/// The desk that looks after a region's customers of a product line. People are not named.
+pub(crate) fn desk(region: &str, product: &str) -> String {
+    let [first, ..] = *Digest::of(format!("{region}\0{product}").as_bytes()).as_bytes();
+    format!("desk-{:02}", first % 12 + 1)
+}
+
+/// The day that a quarter's figures are of: the tenth after its end, once it has ended.
+pub(crate) fn as_of(quarter: &str) -> String {
+    match quarter.split_once("-Q") {
+        // The last quarter is not over; its figures are those of its middle.
+        Some(("2026", "4")) => "2026-11-15".to_owned(),
+        Some((year, "1")) => format!("{year}-04-10"),
+        Some((year, "2")) => format!("{year}-07-10"),
+        Some((year, "3")) => format!("{year}-10-10"),
+        Some((year, _)) => format!("{}-01-10", year.parse::<u32>().map_or(0, |year| year + 1)),
+        None => String::new(),
+    }
+}
+
 fn rows(kinds: &[(&'static str, i64)], weight: fn(&(&str, i64, i64)) -> i64, growth: i64) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut level = 100_i64;

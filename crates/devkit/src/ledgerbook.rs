@@ -1,5 +1,6 @@
 //! A legacy service: it knows one static key, and nobody's identity.
 
+use crate::credential::fits;
 use crate::db::Db;
 use crate::problem::internal;
 use crate::{DevkitError, figures};
@@ -8,16 +9,18 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use mandate_kernel::{Digest, Entropy, Secret, base64url_encode};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use mandate_kernel::Digest;
+use rusqlite::{Connection, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Ledgerbook's tables. Of the key it keeps the digest.
+/// Ledgerbook's tables, besides that of its key.
 pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS costs (
     quarter TEXT NOT NULL, region TEXT NOT NULL, cost_centre TEXT NOT NULL, amount_cents INTEGER NOT NULL,
-    PRIMARY KEY (quarter, region, cost_centre)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS api_key (one INTEGER PRIMARY KEY CHECK (one = 1), sha256 BLOB NOT NULL);";
+    PRIMARY KEY (quarter, region, cost_centre)) WITHOUT ROWID;";
+
+/// What its key begins with.
+pub(crate) const KEY: &str = "lbk_";
 
 #[derive(Deserialize)]
 struct Asked {
@@ -42,24 +45,6 @@ fn seed(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Whether a key was ever made.
-pub(crate) fn has_key(db: &Db) -> Result<bool, DevkitError> {
-    let found = db.with(|c| c.query_row("SELECT 1 FROM api_key", [], |_| Ok(())).optional());
-    Ok(found.map_err(DevkitError::database("ledgerbook"))?.is_some())
-}
-
-/// Makes a new key in place of any before it, and hands it out: nobody can read it afterwards.
-pub(crate) fn new_key(db: &Db, entropy: &dyn Entropy) -> Result<Secret<String>, DevkitError> {
-    let mut random = [0u8; 32];
-    entropy.fill(&mut random)?;
-    // It has as many random bits as the digest: no salt and no slow hash would add anything.
-    let key = Secret::new(format!("lbk_{}", base64url_encode(&random)));
-    let digest = Digest::of(key.expose().as_bytes());
-    db.with(|c| c.execute("INSERT OR REPLACE INTO api_key VALUES (1, ?1)", [digest.as_bytes()]))
-        .map_err(DevkitError::database("ledgerbook"))?;
-    Ok(key)
-}
-
 async fn costs(State(db): State<Db>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
     let mut keys = headers.get_all("x-api-key").iter();
     let digest = match (keys.next(), keys.next()) {
@@ -68,9 +53,7 @@ async fn costs(State(db): State<Db>, headers: HeaderMap, Query(asked): Query<Ask
     };
     let found = db
         .run(move |connection| {
-            let known =
-                connection.query_row("SELECT sha256 FROM api_key", [], |row| row.get::<_, Vec<u8>>(0)).optional()?;
-            if known.as_deref() != Some(&digest.as_bytes()[..]) {
+            if !fits(connection, digest)? {
                 return Ok(None);
             }
             let quarter = asked.quarter.unwrap_or_default();

@@ -13,6 +13,11 @@ pub(crate) struct Ports {
     pub(crate) warehouse: u16,
     pub(crate) ledgerbook: u16,
     pub(crate) reports: u16,
+    pub(crate) model: u16,
+    pub(crate) smtp: u16,
+    pub(crate) mail: u16,
+    pub(crate) claims: u16,
+    pub(crate) documents: u16,
 }
 
 /// The listeners of the house.
@@ -21,6 +26,11 @@ pub(crate) struct Listeners {
     pub(crate) warehouse: TcpListener,
     pub(crate) ledgerbook: TcpListener,
     pub(crate) reports: TcpListener,
+    pub(crate) model: TcpListener,
+    pub(crate) smtp: TcpListener,
+    pub(crate) mail: TcpListener,
+    pub(crate) claims: TcpListener,
+    pub(crate) documents: TcpListener,
     pub(crate) ports: Ports,
 }
 
@@ -32,17 +42,27 @@ pub(crate) async fn listen(file: &Path) -> Result<Listeners, DevkitError> {
     let warehouse = bind(old.warehouse).await?;
     let ledgerbook = bind(old.ledgerbook).await?;
     let reports = bind(old.reports).await?;
+    let model = bind(old.model).await?;
+    let smtp = bind(old.smtp).await?;
+    let mail = bind(old.mail).await?;
+    let claims = bind(old.claims).await?;
+    let documents = bind(old.documents).await?;
     let ports = Ports {
         provider: port(&provider)?,
         warehouse: port(&warehouse)?,
         ledgerbook: port(&ledgerbook)?,
         reports: port(&reports)?,
+        model: port(&model)?,
+        smtp: port(&smtp)?,
+        mail: port(&mail)?,
+        claims: port(&claims)?,
+        documents: port(&documents)?,
     };
     if ports != old {
         let text = serde_json::to_vec_pretty(&ports).map_err(|e| DevkitError::io("writing ports")(e.into()))?;
         keep::write(file, &text)?;
     }
-    Ok(Listeners { provider, warehouse, ledgerbook, reports, ports })
+    Ok(Listeners { provider, warehouse, ledgerbook, reports, model, smtp, mail, claims, documents, ports })
 }
 
 async fn bind(remembered: u16) -> Result<TcpListener, DevkitError> {

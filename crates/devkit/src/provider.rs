@@ -1,20 +1,32 @@
 //! The development identity provider: one issuer for each tenant, under `/t/TENANT`.
 //!
 //! It gives a token to whoever reaches it and names an account; that is what makes it a development
-//! provider. The platform treats its tokens like any provider's.
+//! provider. All else is as at any OpenID provider: the code flow with PKCE for browsers, the device grant
+//! for command lines, and metadata that tells the truth. The platform treats its tokens like any provider's.
 
-use crate::{ACCOUNTS, Account, DevkitConfig, DevkitError, keep};
-use axum::extract::{Form, Path, State, rejection::FormRejection};
-use axum::http::{StatusCode, header};
+mod authorize;
+mod clients;
+mod desk;
+mod device;
+mod page;
+mod token;
+
+pub use clients::{CLI_CLIENT, CONSOLE_CLIENT};
+
+use crate::{ACCOUNTS, DevkitConfig, DevkitError, keep};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use mandate_identity::{Audience, Jwks, jws};
-use mandate_kernel::{Clock, Duration, Ed25519Signer, Entropy, Signer as _, TokenId};
-use serde::{Deserialize, Serialize};
+use clients::Client;
+use desk::Desk;
+use mandate_identity::{Audience, Jwks};
+use mandate_kernel::{Clock, Duration, Ed25519Signer, Entropy, EntropyError, Signer as _, TokenId, base64url_encode};
+use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The grant type of the development provider: an account's name is all it takes.
 pub const DEV_GRANT: &str = "urn:mandate:params:oauth:grant-type:dev-account";
@@ -22,13 +34,12 @@ pub const DEV_GRANT: &str = "urn:mandate:params:oauth:grant-type:dev-account";
 /// How long an access token lives.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// Who asks: a public client, the same for everybody.
-const CLIENT: &str = "mandate-dev-client";
-
 struct Provider {
     origin: String,
     audience: Audience,
+    clients: [Client; 2],
     keys: BTreeMap<&'static str, Ed25519Signer>,
+    desk: Mutex<Desk>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -44,14 +55,9 @@ struct Claims<'a> {
     nbf: i64,
     exp: i64,
     auth_time: i64,
+    acr: &'a str,
     jti: TokenId,
     groups: &'a [&'a str],
-}
-
-#[derive(Deserialize)]
-struct TokenRequest {
-    grant_type: String,
-    account: Option<String>,
 }
 
 /// The provider's routes. Keys are kept in `folder`, one for each issuer.
@@ -61,14 +67,19 @@ pub(crate) fn router(config: &DevkitConfig, origin: &str, folder: &std::path::Pa
     let provider = Provider {
         origin: origin.to_owned(),
         audience: config.api_audience.clone(),
+        clients: Client::all(config.api_audience.as_str()),
         keys: tenants.into_iter().map(key).collect::<Result<_, DevkitError>>()?,
+        desk: Mutex::default(),
         clock: Arc::clone(&config.clock),
         entropy: Arc::clone(&config.entropy),
     };
     Ok(Router::new()
         .route("/t/{tenant}/.well-known/openid-configuration", get(metadata))
         .route("/t/{tenant}/jwks.json", get(jwks))
-        .route("/t/{tenant}/token", post(token))
+        .route("/t/{tenant}/authorize", get(authorize::show).post(authorize::choose))
+        .route("/t/{tenant}/device_authorization", post(device::begin))
+        .route("/t/{tenant}/device", get(device::show).post(device::choose))
+        .route("/t/{tenant}/token", post(token::token))
         .with_state(Arc::new(provider)))
 }
 
@@ -77,24 +88,23 @@ impl Provider {
         format!("{}/t/{tenant}", self.origin)
     }
 
-    fn mint(&self, key: &Ed25519Signer, account: &Account) -> Result<String, String> {
-        let now = self.clock.now();
-        let claims = Claims {
-            iss: self.issuer(account.tenant),
-            sub: account.name,
-            aud: &self.audience,
-            client_id: CLIENT,
-            iat: now.as_secs(),
-            nbf: now.as_secs(),
-            exp: now.plus(LIFETIME).as_secs(),
-            auth_time: now.as_secs(),
-            jti: TokenId::generate(now, &*self.entropy).map_err(|e| e.to_string())?,
-            groups: account.groups,
-        };
-        jws::sign(key, "at+jwt", &claims).map_err(|e| e.to_string())
+    fn client(&self, id: &str) -> Option<&Client> {
+        self.clients.iter().find(|client| client.id == id)
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A text of 256 random bits.
+    fn secret(&self) -> Result<String, EntropyError> {
+        let mut bytes = [0u8; 32];
+        self.entropy.fill(&mut bytes)?;
+        Ok(base64url_encode(&bytes))
     }
 }
 
+/// OpenID Connect Discovery §3, RFC 8414, RFC 8628 §4, RFC 9207 §3.
 async fn metadata(State(provider): State<Arc<Provider>>, Path(tenant): Path<String>) -> Response {
     if !provider.keys.contains_key(tenant.as_str()) {
         return StatusCode::NOT_FOUND.into_response();
@@ -103,12 +113,25 @@ async fn metadata(State(provider): State<Arc<Provider>>, Path(tenant): Path<Stri
     Json(json!({
         "issuer": issuer,
         "jwks_uri": format!("{issuer}/jwks.json"),
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "token_endpoint": format!("{issuer}/token"),
-        "grant_types_supported": [DEV_GRANT],
+        "grant_types_supported": token::GRANTS,
         "token_endpoint_auth_methods_supported": ["none"],
-        "response_types_supported": [],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "scopes_supported": ["openid"],
+        "claims_supported": [
+            "iss", "sub", "aud", "azp", "iat", "exp", "auth_time", "acr", "nonce", "at_hash", "name",
+            "preferred_username", "groups",
+        ],
+        "acr_values_supported": [token::ACR],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
+        "authorization_response_iss_parameter_supported": true,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
     }))
     .into_response()
 }
@@ -118,40 +141,4 @@ async fn jwks(State(provider): State<Arc<Provider>>, Path(tenant): Path<String>)
         Some(key) => Json(Jwks::new([key.public()]).to_json()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-async fn token(
-    State(provider): State<Arc<Provider>>,
-    Path(tenant): Path<String>,
-    request: Result<Form<TokenRequest>, FormRejection>,
-) -> Response {
-    let Some(key) = provider.keys.get(tenant.as_str()) else { return StatusCode::NOT_FOUND.into_response() };
-    let Ok(Form(request)) = request else {
-        return refuse("invalid_request", "send grant_type and account once each, as a form");
-    };
-    if request.grant_type != DEV_GRANT {
-        return refuse("unsupported_grant_type", &format!("this provider knows {DEV_GRANT} only"));
-    }
-    let Some(name) = request.account else {
-        return refuse("invalid_request", "name an account");
-    };
-    let Some(account) = Account::find(&tenant, &name) else {
-        return refuse("invalid_grant", "this provider has no such account");
-    };
-    match provider.mint(key, account) {
-        Ok(token) => no_store(
-            StatusCode::OK,
-            json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME.as_secs()}),
-        ),
-        Err(cause) => crate::problem::internal("token", &cause),
-    }
-}
-
-/// An error of RFC 6749 §5.2.
-fn refuse(error: &str, description: &str) -> Response {
-    no_store(StatusCode::BAD_REQUEST, json!({"error": error, "error_description": description}))
-}
-
-fn no_store(status: StatusCode, body: serde_json::Value) -> Response {
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

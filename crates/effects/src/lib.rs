@@ -1,4 +1,4 @@
-//! What reaches outside: effects over HTTP, and functions inside the process.
+//! What reaches outside: effects over HTTP, mails, questions to models; and functions inside the process.
 //!
 //! An effect is built from what a tenant applied, a `Function` and the `Connection` it names, never
 //! from run data. [`gate::Effect::prepare`](mandate_gate::Effect::prepare) turns a call into the one
@@ -13,8 +13,12 @@
 mod error;
 mod http;
 mod local;
+mod mail;
+mod model;
 mod registry;
+mod review;
 
 pub use error::EffectsError;
 pub use local::LocalFunction;
+pub use model::{Model, Question};
 pub use registry::Effects;

@@ -3,16 +3,23 @@
 use crate::EffectsError;
 use crate::http::{HttpEffect, Transport};
 use crate::local::{LocalEffect, LocalFunction};
+use crate::mail::{MailEffect, Mailer};
+use crate::model::{Model, ModelEffect, OpenAi};
+use crate::review::ReviewEffect;
 use mandate_directory::{ConnectionSpec, FunctionSpec, Target};
 use mandate_gate::Effect;
 use mandate_kernel::Limits;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything that can be performed: HTTP, and the functions registered in this process.
+/// Everything that can be performed: HTTP, mails, questions to models, and the functions registered in
+/// this process.
 #[derive(Clone)]
 pub struct Effects {
+    limits: Limits,
     transport: Arc<Transport>,
+    mailer: Arc<Mailer>,
+    model: Arc<dyn Model>,
     local: BTreeMap<String, LocalFunction>,
 }
 
@@ -22,7 +29,20 @@ impl Effects {
     /// # Errors
     /// [`EffectsError::Client`].
     pub fn new(limits: Limits) -> Result<Self, EffectsError> {
-        Ok(Self { transport: Arc::new(Transport::new(limits)?), local: BTreeMap::new() })
+        Ok(Self {
+            limits,
+            transport: Arc::new(Transport::new(limits)?),
+            mailer: Arc::default(),
+            model: Arc::new(OpenAi::new(limits)),
+            local: BTreeMap::new(),
+        })
+    }
+
+    /// Asks models by other means than the OpenAI protocol.
+    #[must_use]
+    pub fn with_model(mut self, model: Arc<dyn Model>) -> Self {
+        self.model = model;
+        self
     }
 
     /// Registers a function of this process under the name that a `Function` says in `target.local`.
@@ -43,6 +63,17 @@ impl Effects {
                 connection.cloned(),
                 Arc::clone(&self.transport),
             )),
+            Target::Model(model) => Arc::new(ModelEffect::new(
+                function.clone(),
+                model.clone(),
+                connection.cloned(),
+                Arc::clone(&self.model),
+                self.limits,
+            )),
+            Target::Mail(mail) => {
+                Arc::new(MailEffect::new(function.clone(), mail.clone(), connection.cloned(), Arc::clone(&self.mailer)))
+            }
+            Target::Review(_) => Arc::new(ReviewEffect),
             Target::Local(local) => {
                 Arc::new(LocalEffect::new(function.clone(), local.clone(), self.local.get(&local.name).cloned()))
             }

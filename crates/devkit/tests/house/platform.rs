@@ -1,7 +1,7 @@
 //! A platform that publishes keys and makes hop tokens, and a house that trusts it.
 
 use axum::{Json, Router, extract::State, routing::get};
-use mandate_devkit::{Devkit, DevkitConfig, ReportFaults};
+use mandate_devkit::{Devkit, DevkitConfig, MailFaults, ModelFault, ReportFaults};
 use mandate_identity::{
     Audience, AuthorizationDetail, CanonicalRequest, CanonicalUrl, Confirmation, FunctionDetail, HopClaims, HopContext,
     IdentityModel, Jwks, Scope, dpop,
@@ -63,6 +63,14 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn world_with(report_faults: ReportFaults) -> World {
+    world_of(report_faults, MailFaults::default(), Vec::new()).await
+}
+
+pub(crate) async fn world_of(
+    report_faults: ReportFaults,
+    mail_faults: MailFaults,
+    model_faults: Vec<ModelFault>,
+) -> World {
     let signer = new_key();
     let keys = Arc::new(Mutex::new(Jwks::new([signer.public()])));
     let published = Published { keys, fetches: Arc::default() };
@@ -87,6 +95,8 @@ pub(crate) async fn world_with(report_faults: ReportFaults) -> World {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         report_faults,
+        mail_faults,
+        model_faults,
     };
     let house = Devkit::start(config.clone()).await.unwrap();
     World { house, folder, client: reqwest::Client::builder().no_proxy().build().unwrap(), signer, config, published }
@@ -191,7 +201,18 @@ impl Call {
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Revenue,
+    Desks,
     Publish,
+    /// A function of the claims system, which is also the scope it needs.
+    Claims(&'static str),
+    /// A function of the documents service, which is also the scope it needs.
+    Documents(&'static str),
+}
+
+/// Reads are delegated, what is written is bound to its run.
+fn model_of(function: &str) -> IdentityModel {
+    let reads = function.ends_with(".read") || function.ends_with(".validate");
+    if reads { IdentityModel::Delegated } else { IdentityModel::WorkflowBound }
 }
 
 fn claims(world: &World, kind: Kind, sender: &Ed25519Signer, digest: Digest) -> HopClaims {
@@ -201,7 +222,18 @@ fn claims(world: &World, kind: Kind, sender: &Ed25519Signer, digest: Digest) -> 
         Kind::Revenue => {
             (world.house.warehouse_url(), "warehouse.revenue.read", "warehouse.revenue", IdentityModel::Delegated)
         }
+        Kind::Desks => {
+            (world.house.warehouse_url(), "warehouse.desks.read", "warehouse.desks", IdentityModel::Delegated)
+        }
         Kind::Publish => (world.house.reports_url(), "report.publish", "report.publish", IdentityModel::WorkflowBound),
+        Kind::Claims(function) => (world.house.claims_url(), function, function, model_of(function)),
+        Kind::Documents(function) => (world.house.documents_url(), function, function, model_of(function)),
+    };
+    let limits = match kind {
+        Kind::Claims("claims.validate") => r#"{"/contract":{"prefix":"CT-"}}"#,
+        Kind::Claims(_) => r#"{"/claim":{"prefix":"CL-"}}"#,
+        Kind::Documents(_) => r#"{"/document":{"prefix":"minutes-"}}"#,
+        Kind::Revenue | Kind::Desks | Kind::Publish => r#"{"/quarter":{"prefix":"20"}}"#,
     };
     HopClaims {
         iss: format!("{API}/t/demo"),
@@ -217,7 +249,7 @@ fn claims(world: &World, kind: Kind, sender: &Ed25519Signer, digest: Digest) -> 
         txn: run.clone(),
         authorization_details: vec![AuthorizationDetail::Function(FunctionDetail {
             function: FunctionName::new(function).unwrap(),
-            arguments: serde_json::from_str(r#"{"/quarter":{"prefix":"20"}}"#).unwrap(),
+            arguments: serde_json::from_str(limits).unwrap(),
             request_digest: digest,
         })],
         cnf: Some(Confirmation { jkt: sender.key_id().0 }),

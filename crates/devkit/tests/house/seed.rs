@@ -2,7 +2,7 @@
 
 use crate::platform::world;
 use mandate_devkit::{ACCOUNTS, Account};
-use mandate_directory::{FunctionSpec, Manifest, RoleBindingSpec, Spec, own_authority, roles_on};
+use mandate_directory::{FunctionSpec, Manifest, RoleBindingSpec, Spec, Target, own_authority, roles_on};
 use mandate_kernel::{Caller, Duration, Environment, GroupName, Principal, Project, ResourceName, Tenant, Timestamp};
 use std::collections::BTreeSet;
 
@@ -33,13 +33,31 @@ async fn every_manifest_reads_and_they_fit_each_other() {
     let sandbox = Environment::new("sandbox").unwrap();
     assert_eq!(ledgerbook.environments.keys().collect::<Vec<_>>(), [&sandbox]);
     assert_eq!(ledgerbook.environments[&sandbox].url, world.house.ledgerbook_url());
+    for (_, spec) in &demo {
+        if let Spec::Connection(connection) = spec {
+            connection.check().unwrap();
+            assert_eq!(connection.environments.keys().collect::<Vec<_>>(), [&sandbox]);
+        }
+    }
+    let Spec::Connection(smtp) = spec("finance/smtp") else { panic!() };
+    assert_eq!(smtp.environments[&sandbox].mail_server().unwrap().url(), world.house.smtp_address());
+    let Spec::Credential(login) = spec("finance/smtp-login") else { panic!() };
+    assert_eq!(login.destinations, BTreeSet::from(["mailto:board@demo.example".to_owned()]));
     let Spec::Entitlement(entitlement) = spec("finance/finance-leads") else { panic!() };
     let authority =
         |name: &str| own_authority([entitlement], &caller(name), &sandbox, Timestamp::EPOCH, Duration::from_secs(60));
-    assert_eq!(authority("finance-lead").functions.len(), 2);
+    assert_eq!(authority("finance-lead").functions.len(), 3);
     for name in ["finance-analyst", "finance-director", "product-lead", "admin", "auditor"] {
         assert!(authority(name).functions.is_empty(), "{name}");
     }
+    let Spec::Entitlement(clerks) = spec("claims/claims-clerks") else { panic!() };
+    for (name, functions) in [("claims-clerk", 5), ("claims-handler", 0), ("claims-lead", 0), ("finance-lead", 0)] {
+        let may = own_authority([clerks], &caller(name), &sandbox, Timestamp::EPOCH, Duration::from_secs(60));
+        assert_eq!(may.functions.len(), functions, "{name}");
+    }
+    let Spec::Entitlement(product) = spec("product/product") else { panic!() };
+    let may = own_authority([product], &caller("product-lead"), &sandbox, Timestamp::EPOCH, Duration::from_secs(60));
+    assert_eq!(may.functions.len(), 2);
     assert!(typed("third").is_empty());
     assert_eq!(typed("other").len(), 1);
 }
@@ -83,8 +101,46 @@ async fn roles_are_those_that_the_accounts_say() {
 fn functions_call_what_the_house_serves() {
     for json in crate::sample::manifests() {
         if let Spec::Function(function) = Manifest::from_json(json).unwrap().typed().unwrap() {
-            let FunctionSpec { target: mandate_directory::Target::Http(http), .. } = *function else { panic!() };
-            assert!(["warehouse", "ledgerbook", "reports"].contains(&http.connection.as_str()));
+            let FunctionSpec { target, .. } = *function;
+            let served: &[&str] = match target {
+                Target::Http(_) => &["warehouse", "ledgerbook", "reports", "claims-system", "documents"],
+                Target::Model(_) => &["model"],
+                Target::Mail(_) => &["smtp"],
+                Target::Local(_) | Target::Review(_) => continue,
+            };
+            assert!(served.contains(&target.connection().unwrap()), "{served:?}");
         }
     }
+}
+
+/// Who starts a claim's run, who answers for it, and who owns the Worker are three.
+#[test]
+fn nobody_starts_what_they_answer_for() {
+    let manifests = crate::sample::manifests();
+    let bindings = manifests.into_iter().filter_map(|json| match Manifest::from_json(json).unwrap().typed().unwrap() {
+        Spec::RoleBinding(binding) => Some(binding),
+        _ => None,
+    });
+    let bindings: Vec<RoleBindingSpec> = bindings.collect();
+    let on = |name: &str, resource: &str| -> Vec<String> {
+        let resource = ResourceName::new(resource).unwrap();
+        roles_on(&bindings, &caller(name), Some(&resource.project()), Some(&resource)).into_iter().collect()
+    };
+    for (name, worker, key) in [
+        ("claims-clerk", &["runner"][..], &[][..]),
+        ("claims-handler", &["approver"], &[]),
+        ("claims-lead", &["approver", "owner"], &["credential-owner", "owner"]),
+        ("finance-director", &[], &[]),
+        ("product-lead", &[], &[]),
+    ] {
+        assert_eq!(on(name, "claims/claim-processing"), worker, "{name}");
+        assert_eq!(on(name, "claims/model-key"), key, "{name}");
+    }
+    for four in ["stale-data", "mis-scoped-retrieval", "prompt-injection", "bad-transform"] {
+        let worker = format!("finance/forensics-{four}");
+        assert_eq!(on("finance-lead", &worker), ["runner"]);
+        assert_eq!(on("finance-director", &worker), ["owner", "viewer"]);
+    }
+    assert_eq!(on("product-lead", "product/meeting-summary"), ["runner"]);
+    assert_eq!(on("product-lead", "product/model-key"), ["credential-owner"]);
 }

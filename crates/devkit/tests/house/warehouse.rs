@@ -23,6 +23,8 @@ async fn a_good_call_gets_real_rows_once() {
     let rows = answer.body["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 30);
     assert!(rows.iter().all(|row| row["amount_cents"].as_i64().unwrap() > 0 && row["product"].is_string()));
+    assert!(rows.iter().all(|row| row["note"].is_null() && row.get("account_manager").is_none()));
+    assert_eq!(answer.body["as_of"], "2026-10-10");
     let again = world.send(&call).await;
     assert_eq!((again.status, again.challenge()), (401, "DPoP algs=\"EdDSA\", error=\"invalid_token\""));
     assert_eq!(again.headers["content-type"], "application/problem+json");
@@ -117,4 +119,47 @@ async fn a_rotated_key_is_found_and_a_stranger_is_not_looked_for_each_time() {
         assert_eq!(world.send(&withdrawn).await.status, 401);
     }
     assert_eq!(world.fetches(), 2);
+}
+
+#[tokio::test]
+async fn notes_and_days_are_what_somebody_at_the_warehouse_wrote() {
+    let world = world().await;
+    assert!(world.house.write_note("2026-Q3", "Nordics", "Billing", Some("Ask the desk.")).unwrap());
+    assert!(!world.house.write_note("2026-Q3", "Nowhere", "Billing", Some("x")).unwrap());
+    assert!(world.house.date_figures("2026-Q3", "2026-07-01").unwrap());
+    let world = world.restart().await;
+    let answer = world.send(&good(&world)).await;
+    assert_eq!(answer.body["as_of"], "2026-07-01");
+    let notes: Vec<_> = answer.body["rows"].as_array().unwrap().iter().filter_map(|row| row["note"].as_str()).collect();
+    assert_eq!(notes, ["Ask the desk."]);
+    assert!(world.house.write_note("2026-Q3", "Nordics", "Billing", None).unwrap());
+}
+
+#[tokio::test]
+async fn desks_need_a_scope_of_their_own() {
+    let world = world().await;
+    let url = format!("{}/v1/desks?quarter=2026-Q3", world.house.warehouse_url());
+    let answer = world.send(&Call::get(&url).signed(&world, Kind::Desks, |_| {})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let rows = answer.body["rows"].as_array().unwrap();
+    assert!(rows.len() == 30 && rows.iter().all(|row| row["account_manager"].as_str().unwrap().starts_with("desk-")));
+    assert_eq!(world.send(&Call::get(&url).signed(&world, Kind::Revenue, |_| {})).await.status, 403);
+}
+
+/// What the four wrong runs rest on is there from the beginning; 2026 is as it should be.
+#[tokio::test]
+async fn some_quarters_of_2025_are_wrong_from_the_beginning() {
+    let world = world().await;
+    for (asked, holds, as_of, notes) in [
+        ("2025-Q1", "2025-Q1", "2023-04-10", 0),
+        ("2025-Q2", "2025-Q1", "2026-10-12", 0),
+        ("2025-Q3", "2025-Q3", "2026-10-12", 1),
+        ("2025-Q4", "2025-Q4", "2026-10-12", 0),
+        ("2026-Q1", "2026-Q1", "2026-04-10", 0),
+    ] {
+        let answer = world.send(&ask(&world, asked).signed(&world, Kind::Revenue, |_| {})).await.body;
+        assert_eq!((&answer["quarter"], &answer["as_of"]), (&holds.into(), &as_of.into()), "{asked}");
+        let rows = answer["rows"].as_array().unwrap();
+        assert_eq!(rows.iter().filter(|row| row["note"].is_string()).count(), notes, "{asked}");
+    }
 }

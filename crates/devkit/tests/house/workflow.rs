@@ -38,6 +38,9 @@ fn run(north_revenue: i64) -> (Vec<(String, Labelled)>, Labelled) {
                         {"region": "South", "cost_centre": "Sales", "amount_cents": 90},
                         {"region": "West", "cost_centre": "Sales", "amount_cents": 5},
                     ]}),
+                    "infer" => json!({"title": "T", "summary": "S", "sections": [
+                        {"heading": "H", "text": "Fine.", "sources": ["revenue", "costs"]}]}),
+                    "mail.send" => json!({"message_id": "m"}),
                     _ => json!({"sha256": "x"}),
                 };
                 calls.push((function.to_string(), arguments));
@@ -55,7 +58,10 @@ fn it_correlates_judges_and_publishes() {
     for (north, verdict, result) in [(200, "profit", 125), (10, "loss", -65)] {
         let (calls, output) = run(north);
         let names: Vec<&str> = calls.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["warehouse.revenue", "ledgerbook.costs", "report.publish"]);
+        assert_eq!(
+            names,
+            ["warehouse.revenue", "ledgerbook.costs", "report.publish", "warehouse.desks", "infer", "mail.send"]
+        );
         assert_eq!(calls[0].1.value, json!({"quarter": "2026-Q3"}));
         assert_eq!(calls[1].1.value, json!({"quarter": "2026-Q3"}));
         let report = &calls[2].1.value;
@@ -70,6 +76,9 @@ fn it_correlates_judges_and_publishes() {
             ])
         );
         assert_eq!(output.value["published"], json!({"sha256": "x"}));
+        let mail = &calls[5].1.value;
+        assert_eq!((&mail["to"], &output.value["mailed"]), (&json!("board@demo.example"), &json!({"message_id": "m"})));
+        assert_eq!(mail["body"], "T\n\nS\n\nH\nFine.\nSources: revenue, costs\n");
         assert_eq!(output.value["verdict"], verdict);
         let labels = &calls[2].1.labels;
         assert_eq!((labels.confidentiality, labels.integrity), (Confidentiality::Confidential, Integrity::Derived));

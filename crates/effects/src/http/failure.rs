@@ -24,17 +24,17 @@ use std::{error::Error, io};
 const MAX_CODE: usize = 64;
 
 /// The request was never sent.
-pub(super) const fn not_sent(detail: String) -> EffectFailure {
+pub(crate) const fn not_sent(detail: String) -> EffectFailure {
     EffectFailure::Transient(detail)
 }
 
 /// The request can't be sent as it is.
-pub(super) const fn unsendable(detail: String) -> EffectFailure {
+pub(crate) const fn unsendable(detail: String) -> EffectFailure {
     EffectFailure::Definite { status: 500, detail }
 }
 
 /// The request may have been sent, and no whole answer came.
-pub(super) const fn unanswered(effect: EffectClass, detail: String) -> EffectFailure {
+pub(crate) const fn unanswered(effect: EffectClass, detail: String) -> EffectFailure {
     match effect {
         EffectClass::Read | EffectClass::Idempotent => EffectFailure::Transient(detail),
         EffectClass::Once => doubt(detail),
@@ -42,7 +42,7 @@ pub(super) const fn unanswered(effect: EffectClass, detail: String) -> EffectFai
 }
 
 /// The receiver said that it did it, in an answer that can't be used.
-pub(super) const fn unreadable(effect: EffectClass, detail: String) -> EffectFailure {
+pub(crate) const fn unreadable(effect: EffectClass, detail: String) -> EffectFailure {
     match effect {
         EffectClass::Read => EffectFailure::Definite { status: 502, detail },
         EffectClass::Idempotent | EffectClass::Once => doubt(detail),
@@ -50,7 +50,7 @@ pub(super) const fn unreadable(effect: EffectClass, detail: String) -> EffectFai
 }
 
 /// The receiver answered with a status other than success.
-pub(super) const fn refused(effect: EffectClass, status: u16, detail: String) -> EffectFailure {
+pub(crate) const fn refused(effect: EffectClass, status: u16, detail: String) -> EffectFailure {
     match (status, effect) {
         (425 | 429, _) => EffectFailure::Transient(detail),
         (408 | 502..=504, _) => unanswered(effect, detail),
@@ -67,7 +67,7 @@ const fn doubt(detail: String) -> EffectFailure {
 }
 
 /// What an error of the HTTP client was, without URL, headers or anything of the message.
-pub(super) fn describe(error: &reqwest::Error, origin: &str) -> String {
+pub(crate) fn describe(error: &reqwest::Error, origin: &str) -> String {
     let cause = io_kind(error).map(|kind| format!(" ({kind})")).unwrap_or_default();
     if error.is_dns() {
         format!("the host of {origin} can't be found")
@@ -93,7 +93,7 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
 
 /// What a status other than success says: the number, the error code of a challenge, where a redirect
 /// points. Nothing of the body.
-pub(super) fn describe_status(status: u16, headers: &HeaderMap, origin: &str) -> String {
+pub(crate) fn describe_status(status: u16, headers: &HeaderMap, origin: &str) -> String {
     match status {
         300..=399 => {
             let target = redirect_origin(headers).map(|to| format!(" to {to}")).unwrap_or_default();

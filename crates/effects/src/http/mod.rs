@@ -1,14 +1,16 @@
 //! Effects over HTTP.
 
-mod failure;
+pub(crate) mod failure;
 mod reply;
 mod template;
 mod transport;
 
+pub(crate) use reply::{echoes, parse};
+pub(crate) use template::wire_url;
 pub(crate) use transport::Transport;
 
 use async_trait::async_trait;
-use mandate_directory::{ConnectionSpec, FunctionSpec, HttpTemplate};
+use mandate_directory::{ConnectionSpec, FunctionSpec, HttpTemplate, SlotSpec};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
 use std::{sync::Arc, time::Duration};
 use template::Fault;
@@ -50,12 +52,9 @@ impl Effect for HttpEffect {
         let slot = connection
             .slot
             .as_ref()
-            .map(|slot| {
-                let name = slot.header(endpoint.audience.is_some())?;
-                Ok(Slot::Header { name, prefix: slot.prefix.clone() })
-            })
+            .map(|slot| header_slot(slot, endpoint.audience.is_some()))
             .transpose()
-            .map_err(|why: String| fault(Fault::Definition(why)))?;
+            .map_err(|why| fault(Fault::Definition(why)))?;
         Ok(Prepared {
             destination: request.url().origin().to_owned(),
             request: Request::Http(request),
@@ -83,6 +82,14 @@ impl Effect for HttpEffect {
                 credentials,
             })
             .await
+    }
+}
+
+/// The header that a credential goes into.
+pub(crate) fn header_slot(slot: &SlotSpec, takes_token: bool) -> Result<Slot, String> {
+    match slot {
+        SlotSpec::Header(header) => Ok(Slot::Header { name: header.name(takes_token)?, prefix: header.prefix.clone() }),
+        SlotSpec::Smtp(_) => Err("its connection has a mail server's slot, `smtp: auth`; name a `header`".to_owned()),
     }
 }
 

@@ -51,7 +51,7 @@ fn prepare(function: &FunctionSpec, url: &str, arguments: Value) -> Result<Prepa
 fn http(prepared: &Prepared) -> &CanonicalRequest {
     match &prepared.request {
         Request::Http(request) => request,
-        Request::Local { .. } => panic!("not http"),
+        Request::Local { .. } | Request::Mail { .. } | Request::Model { .. } => panic!("not http"),
     }
 }
 

@@ -73,7 +73,8 @@ fn check_form(headers: &HeaderMap) -> Result<(), &'static str> {
     if is_json { Ok(()) } else { Err("is not JSON by its content type") }
 }
 
-fn parse(body: &[u8], depth: usize) -> Result<Value, &'static str> {
+/// Reads JSON that nests no deeper than that and names no member twice.
+pub(crate) fn parse(body: &[u8], depth: usize) -> Result<Value, &'static str> {
     if is_deeper(body, depth) {
         return Err("nests too deeply");
     }
@@ -83,7 +84,7 @@ fn parse(body: &[u8], depth: usize) -> Result<Value, &'static str> {
 }
 
 /// Whether any text of a value holds the secret. Decoded texts: an escape does not hide it.
-fn echoes(value: &Value, secret: &str) -> bool {
+pub(crate) fn echoes(value: &Value, secret: &str) -> bool {
     match value {
         Value::String(text) => text.contains(secret),
         Value::Array(items) => items.iter().any(|item| echoes(item, secret)),

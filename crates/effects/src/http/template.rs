@@ -108,7 +108,7 @@ fn checked_url(base: &str, path: &str, query: &str) -> Result<CanonicalUrl, Stri
 }
 
 /// The URL as the HTTP client takes it; `None` when that would spell it differently.
-pub(super) fn wire_url(url: &CanonicalUrl) -> Option<reqwest::Url> {
+pub(crate) fn wire_url(url: &CanonicalUrl) -> Option<reqwest::Url> {
     reqwest::Url::parse(url.as_str()).ok().filter(|parsed| parsed.as_str() == url.as_str())
 }
 

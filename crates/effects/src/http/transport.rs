@@ -51,6 +51,8 @@ fn client(builder: ClientBuilder) -> Result<Client, String> {
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)
         .http1_only()
+        // Another crate in the graph asks for these; an answer that says it is compressed is refused.
+        .no_gzip()
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("mandate/", env!("CARGO_PKG_VERSION")))
         .build()
@@ -150,6 +152,7 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
             put(name, &format!("{prefix}{}", secret.expose()), true)?;
         }
         (Some(Slot::Header { name, .. }), None) => return Err(format!("no credential was leased for header `{name}`")),
+        (Some(Slot::SmtpAuth), _) => return Err("the slot of a mail server is not one of a request".to_owned()),
         (None, Some(_)) => return Err("a credential was leased, but there is no slot for it".to_owned()),
         (None, None) => {}
     }
