@@ -1,11 +1,13 @@
 //! Whether a caller may: every request to this system is judged by the gate, and every refusal is
 //! recorded.
 
-use crate::{Catalog, Engine, EngineError, TenantContext};
+use crate::{Catalog, Engine, EngineError, TenantContext, meter};
 use mandate_directory::{Kind, roles_on};
-use mandate_gate::{Access, AccessQuestion, Permit, Refusal, RefusalKind};
-use mandate_journal::{Change, RunRecord};
-use mandate_kernel::{Action, Caller, Class, DecisionId, Environment, Principal, ResourceKind, ResourceName, RunId};
+use mandate_gate::{Access, AccessQuestion, ApprovalAsked, Permit, Refusal, RefusalKind};
+use mandate_journal::{ApprovalRecord, Change, RunRecord};
+use mandate_kernel::{
+    Action, ApprovalId, Caller, Class, DecisionId, Environment, Principal, ResourceKind, ResourceName, RunId,
+};
 use mandate_ledger::{Event, EventKind};
 use mandate_policy::{PolicySet, Resource, RunFacts};
 use serde_json::json;
@@ -37,9 +39,18 @@ pub enum Target<'a> {
     },
     /// A run.
     Run(&'a RunRecord),
+    /// An approval that a run waits for.
+    Approval {
+        /// The run.
+        run: &'a RunRecord,
+        /// What it waits for.
+        approval: &'a ApprovalRecord,
+    },
     /// A run that is not in this tenant. It is judged like one that nobody gave the caller a right on,
     /// so that the two look the same and both are recorded.
     AbsentRun(&'a RunId),
+    /// An approval that is not in this tenant, or that the caller may not see.
+    AbsentApproval(&'a ApprovalId),
 }
 
 /// A request was refused, or could not be judged.
@@ -66,7 +77,9 @@ impl Engine {
         target: &Target<'_>,
     ) -> Result<Permit<Access>, Denied> {
         let judged = self.judge_access(context, caller, action, target).await?;
-        match judged.and_then(|permit| there(permit, target)) {
+        let judged = judged.and_then(|permit| there(permit, target));
+        meter::access(&context.tenant, judged.is_ok());
+        match judged {
             Ok(permit) => Ok(permit),
             Err(refusal) => {
                 self.record_denial(context, caller, action, &resource_of(caller, action, target).name, &refusal)
@@ -129,26 +142,32 @@ impl Engine {
     ) -> Result<Result<Permit<Access>, Box<Refusal>>, EngineError> {
         let resource = resource_of(caller, action, target);
         let named = match target {
-            Target::Run(record) => Some(&record.new.worker),
+            Target::Run(record) | Target::Approval { run: record, .. } => Some(&record.new.worker),
             Target::Config { name, .. } => Some(*name),
             Target::Credential(name) => Some(*name),
             Target::Start { worker, .. } => Some(*worker),
-            Target::Tenant | Target::Ledger | Target::AbsentRun(_) => None,
+            Target::Tenant | Target::Ledger | Target::AbsentRun(_) | Target::AbsentApproval(_) => None,
         };
         let roles = roles_on(&catalog.bindings, caller, resource.project.as_ref(), named);
         let run = match target {
-            Target::Run(record) => Some(RunFacts {
+            Target::Run(record) | Target::Approval { run: record, .. } => Some(RunFacts {
                 initiator: record.new.initiator.clone(),
                 environment: record.new.environment.clone(),
                 purpose: record.new.purpose.clone(),
                 class: record.new.class.clone(),
             }),
             Target::Start { run, .. } => Some(run.clone()),
-            Target::AbsentRun(_) => Some(no_run(caller)?),
+            Target::AbsentRun(_) | Target::AbsentApproval(_) => Some(no_run(caller)?),
             _ => None,
         };
         let decision = DecisionId::generate(self.ports.clock.now(), self.ports.entropy.as_ref())?;
-        let question = AccessQuestion { caller, action, resource, roles, run };
+        let approval = match target {
+            Target::Approval { approval, .. } => {
+                Some(ApprovalAsked { groups: &approval.groups, function: &approval.function })
+            }
+            _ => None,
+        };
+        let question = AccessQuestion { caller, action, resource, roles, run, approval };
         Ok(self.gate.authorize(decision, policies, &question).map(|(permit, _)| permit))
     }
 
@@ -192,6 +211,7 @@ impl Engine {
 fn there(permit: Permit<Access>, target: &Target<'_>) -> Result<Permit<Access>, Box<Refusal>> {
     match target {
         Target::AbsentRun(run) => Err(absent(&permit, &format!("run {run}"))),
+        Target::AbsentApproval(id) => Err(absent(&permit, &format!("approval {id}"))),
         _ => Ok(permit),
     }
 }
@@ -226,7 +246,12 @@ fn resource_of(caller: &Caller, action: Action, target: &Target<'_>) -> Resource
         Target::Start { worker, class, .. } => {
             Resource::configured(ResourceKind::Worker, tenant, worker, class.clone())
         }
-        Target::Run(record) => Resource::run(tenant, &record.run, record.new.worker.clone(), record.new.class.clone()),
+        Target::Run(record) | Target::Approval { run: record, .. } => {
+            Resource::run(tenant, &record.run, record.new.worker.clone(), record.new.class.clone())
+        }
         Target::AbsentRun(run) => Resource { name: run.to_string(), ..Resource::of_tenant(ResourceKind::Run, tenant) },
+        Target::AbsentApproval(id) => {
+            Resource { name: id.to_string(), ..Resource::of_tenant(ResourceKind::Run, tenant) }
+        }
     }
 }

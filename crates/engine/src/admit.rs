@@ -1,15 +1,17 @@
 //! Judging an attempt until a decision about it is durable.
 
 use crate::driver::{Driver, StepEnd};
+use crate::gated::approval_timer;
+use crate::meter::Mark;
 use crate::record::{Decided, Given};
 use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError};
-use mandate_gate::{AdmitError, Allowed, Judged, NotYet, Permit, Prepared, Refusal, Step, StepFacts};
+use mandate_gate::{AdmitError, Allowed, Judged, Permit, Prepared, Refusal, Step, StepFacts};
 use mandate_issuer::MintedEnvelope;
-use mandate_journal::{CommitError, EventBody, LeaseChange, LeaseRecord, LeaseState, RunState, Stored, WaitingFor};
+use mandate_journal::{CommitError, EventBody, LeaseChange, LeaseRecord, LeaseState, RunState, Stored};
 use mandate_kernel::{Attempt, DecisionId, LeaseId, Timestamp, TokenId};
 use mandate_ledger::EventKind;
-use mandate_policy::{Decision, GateKind};
+use mandate_policy::Decision;
 
 /// How often a decision is made again because somebody was revoked, or configuration changed, while it
 /// was made durable. Beyond that the run stops and is taken up again later.
@@ -52,8 +54,9 @@ impl Driver {
             let arguments = self.seal(&wanted.arguments.value, &wanted.arguments.labels)?;
             let kept_facts = facts.clone();
             let judged = engine.gate.judge(decision, &self.catalog.policies, facts, prepared.clone(), now);
-            // An admission is fenced by its commit; a refusal ends the run, so it looks before.
-            if !matches!(judged, Judged::Allowed(_)) && self.is_outdated().await? {
+            let review = self.review_of(wanted);
+            // An admission is fenced by its commit; what ends the run, or asks people, looks before.
+            if (review.is_some() || !matches!(judged, Judged::Allowed(_))) && self.is_outdated().await? {
                 (self.draft, self.timers) = kept.clone();
                 self.refresh().await?;
                 continue;
@@ -67,6 +70,9 @@ impl Driver {
                 }
                 Judged::Allowed(allowed) => allowed,
             };
+            if let Some(review) = review {
+                return self.ask_people(engine, wanted, &arguments, &allowed, &review).await.map(Verdict::End);
+            }
             match self.make_durable(engine, wanted, &arguments, allowed).await {
                 Ok(admitted) => return Ok(Verdict::Admitted(Box::new(admitted))),
                 Err(EngineError::Admit(AdmitError::Commit(CommitError::Revoked { .. }))) => {
@@ -145,6 +151,7 @@ impl Driver {
             self.draft.lease(LeaseChange::Intend(lease.clone()));
         }
         self.clear_timer(&retry_timer(key.seq));
+        self.clear_timer(&approval_timer(key.seq));
         let scopes = allowed.facts().scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         tracing::Span::current().record("scopes", scopes).record("outcome", "allow");
         let permit = engine.gate.admit(allowed, self.draft.transition(), self.context.store.as_ref()).await?;
@@ -177,6 +184,7 @@ impl Driver {
             arguments,
         };
         self.draft.entry(now, EventKind::StepDecided, self.actor(), decided.details())?;
+        self.draft.mark(Mark::Decision("deny"));
         let mut problem = refusal.problem();
         problem.instance = Some(facts.path.to_string());
         tracing::Span::current().record("outcome", "deny");
@@ -185,46 +193,9 @@ impl Driver {
         Ok(StepEnd::Over)
     }
 
-    async fn gated(
-        &mut self,
-        engine: &Engine,
-        facts: &StepFacts,
-        arguments: &Stored,
-        gated: NotYet,
-    ) -> Result<StepEnd, EngineError> {
-        let now = engine.ports.clock.now();
-        let explanation = self.seal_explanation(&gated.policy, facts)?;
-        let gates: Vec<String> = gated.gates.iter().map(|g| g.kind.to_string()).collect();
-        let decided = Decided {
-            decision: &gated.decision,
-            status: "not-yet",
-            reason: Some(format!("waits for {}", gates.join(", "))),
-            facts,
-            prepared: &gated.prepared,
-            policy: Some(&gated.policy),
-            explanation: Some(&explanation),
-            arguments,
-        };
-        self.draft.entry(now, EventKind::StepDecided, self.actor(), decided.details())?;
-        self.draft.event(
-            now,
-            EventBody::Gated {
-                step: facts.step.seq,
-                path: facts.path.clone(),
-                gates,
-                request: gated.prepared.digest(),
-                decision: gated.decision.clone(),
-            },
-        );
-        let approval = gated.gates.iter().any(|g| matches!(g.kind, GateKind::Approval { .. }));
-        tracing::Span::current().record("outcome", "not-yet");
-        self.park(engine, if approval { WaitingFor::Approval } else { WaitingFor::StepUp }, None).await?;
-        Ok(StepEnd::Park)
-    }
-
     /// The full explanation with every fact, the arguments' digests among them: kept like any payload,
     /// and named by its commitment.
-    fn seal_explanation(&mut self, policy: &Decision, facts: &StepFacts) -> Result<Stored, EngineError> {
+    pub(crate) fn seal_explanation(&mut self, policy: &Decision, facts: &StepFacts) -> Result<Stored, EngineError> {
         let explanation = serde_json::to_value(&policy.explanation)
             .map_err(|e| EngineError::Inconsistent(format!("an explanation can't be written: {e}")))?;
         self.seal(&explanation, &facts.labels)

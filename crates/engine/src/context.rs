@@ -2,14 +2,14 @@
 
 use crate::keys::TenantKeys;
 use crate::pinned::CurrentWorkers;
-use crate::{Catalog, EngineError, Ports};
+use crate::{Catalog, EngineError, Ports, configuration};
 use mandate_issuer::Issuer;
 use mandate_journal::TenantStore;
 use mandate_kernel::{Caller, PublicKey, Signer, Tenant};
 use mandate_ledger::{Algorithm, Role, TenantAnchor, VerifierKey};
 use mandate_vault::TenantVault;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The names a tenant goes by outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,25 @@ impl Names {
     }
 }
 
+/// Tells that something was committed.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    sequencer: Notify,
+    commits: watch::Sender<u64>,
+}
+
+impl Arrivals {
+    pub(crate) fn notify_one(&self) {
+        self.commits.send_modify(|count| *count = count.wrapping_add(1));
+        self.sequencer.notify_one();
+    }
+
+    /// For the sequencer alone: each commit wakes one waiter.
+    pub(crate) async fn notified(&self) {
+        self.sequencer.notified().await;
+    }
+}
+
 /// One tenant.
 pub struct TenantContext {
     pub(crate) tenant: Tenant,
@@ -40,8 +59,8 @@ pub struct TenantContext {
     issuer: RwLock<Arc<Issuer>>,
     catalog: RwLock<Option<Arc<Catalog>>>,
     pub(crate) workers: CurrentWorkers,
-    /// Wakes the sequencer: entries are waiting.
-    pub(crate) entries_waiting: Notify,
+    /// Wakes the sequencer, and whoever watches runs: something was committed.
+    pub(crate) entries_waiting: Arrivals,
     /// Wakes those who wait for a newer cosigned checkpoint.
     pub(crate) cosigned: Notify,
 }
@@ -49,6 +68,8 @@ pub struct TenantContext {
 impl TenantContext {
     pub(crate) async fn open(ports: &Ports, names: Names, tenant: Tenant) -> Result<Self, EngineError> {
         let store = ports.tenants.of(&Caller::system(tenant.clone(), "engine"));
+        // Before anything of it is used, keys included.
+        configuration::check(store.as_ref(), &tenant).await?;
         let vault = ports.vault.tenant(tenant.clone(), Arc::clone(&store));
         vault.ensure_tenant().await?;
         let keys = TenantKeys::open(ports, &tenant, &names.origin, store.as_ref(), &vault).await?;
@@ -62,7 +83,7 @@ impl TenantContext {
             issuer: RwLock::new(Arc::new(issuer)),
             catalog: RwLock::new(None),
             workers: CurrentWorkers::default(),
-            entries_waiting: Notify::new(),
+            entries_waiting: Arrivals::default(),
             cosigned: Notify::new(),
         })
     }
@@ -88,6 +109,12 @@ impl TenantContext {
     /// Says that entries were written which the sequencer should look at soon.
     pub fn entries_arrived(&self) {
         self.entries_waiting.notify_one();
+    }
+
+    /// Changes with each commit of this process. A commit of another process is found by looking.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.entries_waiting.commits.subscribe()
     }
 
     /// Its vault.

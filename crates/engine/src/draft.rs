@@ -1,9 +1,10 @@
 //! What is to become durable with a run's next commit.
 
 use crate::EngineError;
+use crate::meter::{self, Mark};
 use mandate_journal::{
-    ChainHead, EventBody, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, NewRun, RunStatus, SealedPayload,
-    TimerChange, Transition,
+    ApprovalChange, ChainHead, EventBody, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, NewRun, RunStatus,
+    SealedPayload, TimerChange, Transition,
 };
 use mandate_kernel::{RunId, Tenant, Timestamp};
 use mandate_ledger::{Entry, Event, EventKind, RunLink};
@@ -23,9 +24,11 @@ pub(crate) struct Draft {
     events: Vec<JournalEvent>,
     entries: Vec<Entry>,
     leases: Vec<LeaseChange>,
+    approvals: Vec<ApprovalChange>,
     timers: Vec<TimerChange>,
     payloads: Vec<SealedPayload>,
     status: Option<RunStatus>,
+    marks: Vec<Mark>,
 }
 
 impl Draft {
@@ -41,9 +44,11 @@ impl Draft {
             events: Vec::new(),
             entries: Vec::new(),
             leases: Vec::new(),
+            approvals: Vec::new(),
             timers: Vec::new(),
             payloads: Vec::new(),
             status: None,
+            marks: Vec::new(),
         }
     }
 
@@ -54,6 +59,7 @@ impl Draft {
     /// Adds a journal event.
     pub(crate) fn event(&mut self, at: Timestamp, body: EventBody) {
         let seq = self.journal_seq + self.events.len() as u64 + 1;
+        self.marks.extend(meter::of_event(&body));
         self.events.push(JournalEvent { v: JOURNAL_VERSION, seq, at, body });
     }
 
@@ -73,8 +79,25 @@ impl Draft {
         Ok(())
     }
 
+    /// Adds a ledger entry that stands alone: the run's chain has ended.
+    pub(crate) fn entry_alone(
+        &mut self,
+        at: Timestamp,
+        kind: EventKind,
+        actor: String,
+        details: Value,
+    ) -> Result<(), EngineError> {
+        let event = Event { time: at, tenant: self.tenant.clone(), kind, actor, run: None, details };
+        self.entries.push(event.encode()?);
+        Ok(())
+    }
+
     pub(crate) fn lease(&mut self, change: LeaseChange) {
         self.leases.push(change);
+    }
+
+    pub(crate) fn approval(&mut self, change: ApprovalChange) {
+        self.approvals.push(change);
     }
 
     pub(crate) fn timer(&mut self, change: TimerChange) {
@@ -85,7 +108,13 @@ impl Draft {
         self.payloads.push(payload);
     }
 
+    /// Counts something, once this is durable.
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.marks.push(mark);
+    }
+
     pub(crate) fn status(&mut self, status: RunStatus) {
+        self.marks.extend(meter::of_status(&status));
         self.status = Some(status);
     }
 
@@ -94,6 +123,7 @@ impl Draft {
         self.events.is_empty()
             && self.entries.is_empty()
             && self.leases.is_empty()
+            && self.approvals.is_empty()
             && self.timers.is_empty()
             && self.status.is_none()
     }
@@ -110,6 +140,7 @@ impl Draft {
             chain: self.chain,
             admission: None,
             leases: self.leases.clone(),
+            approvals: self.approvals.clone(),
             timers: self.timers.clone(),
             payloads: self.payloads.clone(),
             status: self.status.clone(),
@@ -118,11 +149,13 @@ impl Draft {
 
     /// The transition is durable: begin the next one.
     pub(crate) fn committed(&mut self) {
+        meter::count(&self.tenant, &std::mem::take(&mut self.marks));
         self.journal_seq += self.events.len() as u64;
         self.create = None;
         self.events.clear();
         self.entries.clear();
         self.leases.clear();
+        self.approvals.clear();
         self.timers.clear();
         self.payloads.clear();
         self.status = None;

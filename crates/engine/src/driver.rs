@@ -6,6 +6,7 @@ use crate::header::RunHeader;
 use crate::history::{History, TimerState};
 use crate::load::{open, standing};
 use crate::pinned::Pinned;
+use crate::seen::Results;
 use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
 use mandate_flow::{ErrorKind, Event, Intent, Labelled, Machine, WorkflowError};
 use mandate_gate::{AdmitError, StandingFacts};
@@ -64,6 +65,8 @@ pub(crate) struct Driver {
     pub machine: Machine,
     pub intents: VecDeque<Intent>,
     pub history: History,
+    /// What models may be shown of it.
+    pub results: Results,
     pub draft: Draft,
     pub subject: SubjectKey,
     pub standing: StandingFacts,

@@ -4,13 +4,14 @@ use crate::draft::Draft;
 use crate::driver::{Driver, Ended, Wake};
 use crate::history::History;
 use crate::{EngineError, Names, Ports, TenantContext, doubt, record};
-use mandate_gate::{Gate, Live};
-use mandate_journal::{EventBody, Problem, RunRecord, RunState, RunStatus, TimerChange};
+use mandate_gate::{AdmitError, Gate, Live};
+use mandate_journal::{CommitError, EventBody, Problem, RunRecord, RunState, RunStatus, TimerChange};
 use mandate_kernel::{Duration, RunId, Tenant};
 use mandate_ledger::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore, watch};
+use tracing::Instrument as _;
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -66,7 +67,8 @@ impl Engine {
     /// witness can know the keys.
     ///
     /// # Errors
-    /// [`EngineError`] when store or keys can't be opened.
+    /// [`EngineError::Unrecorded`] when its configuration is not what its ledger records; others when store
+    /// or keys can't be opened.
     pub async fn open_tenant(self: &Arc<Self>, tenant: &Tenant) -> Result<Arc<TenantContext>, EngineError> {
         if let Some(context) = self.tenant(tenant) {
             return Ok(context);
@@ -142,7 +144,8 @@ impl Engine {
             active.insert(run.clone(), watch::Sender::new(false));
         }
         let engine = Arc::clone(self);
-        tokio::spawn(async move {
+        let span = tracing::info_span!("run", %run);
+        let driving = async move {
             let ended = match driver.await {
                 Ok(driver) => driver.drive(&engine).await,
                 Err(error) => Err(error),
@@ -153,6 +156,10 @@ impl Engine {
             }
             match ended {
                 Ok(Ended::Parked | Ended::Finished) => {}
+                Err(
+                    EngineError::Commit(CommitError::DuplicateStart { run: first })
+                    | EngineError::Admit(AdmitError::Commit(CommitError::DuplicateStart { run: first })),
+                ) => tracing::info!(%run, %first, "the start was a repetition; there is one run"),
                 Err(error) if error.is_fenced() => tracing::info!(%run, "another driver has this run"),
                 Err(error) if error.is_passing() => {
                     tracing::error!(%run, %error, "driver stopped; the run is taken up again");
@@ -166,7 +173,8 @@ impl Engine {
                     }
                 }
             }
-        });
+        };
+        tokio::spawn(driving.instrument(span));
         true
     }
 
@@ -200,6 +208,7 @@ impl Engine {
             draft.entry(now, EventKind::RunFaulted, "system:engine".to_owned(), details)?;
             draft.status(RunStatus { state: RunState::Faulted, waiting_for: None, since: now, problem: Some(problem) });
             context.store.commit(draft.transition()).await?;
+            draft.committed();
             context.entries_waiting.notify_one();
         }
         Ok(())

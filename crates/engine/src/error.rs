@@ -65,6 +65,26 @@ pub enum EngineError {
         /// What the witness said.
         why: String,
     },
+    /// The stored configuration is not what the ledger records: somebody changed the database.
+    #[error(
+        "the configuration of tenant {tenant} is not what its ledger records: {found}; somebody changed the database. Restore a backup in which the two agree (`mandate audit verify --data-dir` tells) before starting"
+    )]
+    Unrecorded {
+        /// The tenant.
+        tenant: String,
+        /// The resources, each with how it differs.
+        found: String,
+    },
+    /// Entries of the ledger are missing, or not those that were written.
+    #[error(
+        "the ledger of tenant {tenant} is damaged: {why}; restore the newest backup whose ledger holds (`mandate audit verify --data-dir` tells)"
+    )]
+    LedgerDamaged {
+        /// The tenant.
+        tenant: String,
+        /// What is wrong, and where.
+        why: String,
+    },
     /// The witness can't be asked, or does not know this log yet.
     #[error("the witness can't be asked: {0}")]
     Witness(String),

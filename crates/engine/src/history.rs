@@ -1,8 +1,9 @@
 //! What the journal already answers: the state of each step and timer of a run.
 
-use mandate_journal::{EventBody, JournalEvent, Outcome, Problem, Resolution, Stored};
-use mandate_kernel::{Attempt, Digest, EffectClass, StepSeq, Timestamp};
-use std::collections::BTreeMap;
+use mandate_gate::GivenApproval;
+use mandate_journal::{Declined, EventBody, JournalEvent, Outcome, Problem, Resolution, Stored};
+use mandate_kernel::{ApprovalId, Attempt, Digest, EffectClass, StepSeq, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a step stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,14 @@ pub(crate) enum StepState {
     Cleared { attempt: Attempt },
     /// It ended.
     Returned { at: Timestamp, outcome: Returned },
-    /// It waits for gates.
-    Gated,
+    /// It waits for gates; those in `open` nobody has answered.
+    Gated { attempt: Attempt, open: BTreeSet<ApprovalId>, until: Option<Timestamp> },
+    /// A gate was not passed.
+    Declined { why: Declined, by: Option<String> },
+    /// A person was asked for data.
+    Asked { attempt: Attempt, approval: ApprovalId, until: Timestamp },
+    /// A person answered with data.
+    Answered { attempt: Attempt, approved: bool, by: String, answer: Stored },
 }
 
 /// How a step ended.
@@ -47,6 +54,8 @@ pub(crate) struct History {
     pub steps: BTreeMap<StepSeq, StepState>,
     /// The function that each admitted step calls.
     pub functions: BTreeMap<StepSeq, String>,
+    /// What people said yes to, by step.
+    pub approvals: BTreeMap<StepSeq, Vec<GivenApproval>>,
     pub timers: BTreeMap<u32, TimerState>,
     /// The envelope of the latest admitted step.
     pub envelope: Option<Digest>,
@@ -82,6 +91,8 @@ impl History {
                 self.steps.insert(step, StepState::Failed { attempt, retry_at });
             }
             EventBody::InDoubt { step, attempt, .. } => {
+                // It may have happened: whatever comes next at this step needs a new yes.
+                self.approvals.remove(&step);
                 self.steps.insert(step, StepState::InDoubt { attempt });
             }
             EventBody::Resolved { step, resolution, value, .. } => self.resolve(at, step, resolution, value),
@@ -91,10 +102,47 @@ impl History {
             EventBody::Woke { timer } => {
                 self.timers.insert(timer, TimerState::Woke { at });
             }
-            EventBody::Gated { step, .. } => {
-                self.steps.insert(step, StepState::Gated);
+            EventBody::Gated { step, attempt, approvals, until, .. } => {
+                // Whatever was approved before was another request.
+                self.approvals.remove(&step);
+                self.steps.insert(step, StepState::Gated { attempt, open: approvals.into_iter().collect(), until });
+            }
+            EventBody::Asked { step, attempt, approval, until, .. } => {
+                self.steps.insert(step, StepState::Asked { attempt, approval, until });
+            }
+            EventBody::Answered { step, approved, by, answer, .. } => self.answered(step, approved, by, answer),
+            EventBody::Approved { step, approval, gate, binding, by, until } => {
+                self.approved(step, approval, &gate, binding, by, until);
+            }
+            EventBody::Declined { step, why, by, .. } => {
+                self.steps.insert(step, StepState::Declined { why, by });
             }
             EventBody::Ended { .. } => self.ended = true,
+        }
+    }
+
+    fn approved(
+        &mut self,
+        step: StepSeq,
+        approval: ApprovalId,
+        gate: &str,
+        binding: Digest,
+        by: String,
+        until: Timestamp,
+    ) {
+        if let Some(StepState::Gated { open, .. }) = self.steps.get_mut(&step) {
+            open.remove(&approval);
+        }
+        // A gate that can't be read passes nothing: the step is gated again.
+        if let Ok(gate) = gate.parse() {
+            self.approvals.entry(step).or_default().push(GivenApproval { approval, gate, binding, by, until });
+        }
+    }
+
+    fn answered(&mut self, step: StepSeq, approved: bool, by: String, answer: Stored) {
+        if let Some(StepState::Asked { attempt, .. }) = self.steps.get(&step) {
+            let attempt = *attempt;
+            self.steps.insert(step, StepState::Answered { attempt, approved, by, answer });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{EngineError, Ports, TenantContext};
 use mandate_journal::{Change, CommitError, ResourceWrite, TenantStore};
-use mandate_kernel::{PublicKey, Signer, Tenant};
+use mandate_kernel::{Digest, PublicKey, Signer, Tenant, canonical_json};
 use mandate_ledger::{Dsse, Event, EventKind, KeyStatement, Role};
 use mandate_vault::TenantVault;
 use serde::{Deserialize, Serialize};
@@ -168,11 +168,14 @@ pub(crate) async fn rotate(
     let mut change = Change::new(tenant.clone(), now, by.to_owned());
     change.secrets.push(secret);
     let stored = StoredStatement { order: held.len() as u64, role, ordinal, statement: cosigned.clone() };
+    let stored = serde_json::to_value(stored).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+    let name = format!("{}-{ordinal}", role.as_str());
+    let digest = Digest::of(&canonical_json(&stored)?);
     change.resources.push(ResourceWrite {
         kind: STATEMENT.to_owned(),
-        name: format!("{}-{ordinal}", role.as_str()),
+        name: name.clone(),
         expected: Some(0),
-        spec: Some(serde_json::to_value(stored).map_err(|e| EngineError::Inconsistent(e.to_string()))?),
+        spec: Some(stored),
     });
     let event = Event {
         time: now,
@@ -180,7 +183,10 @@ pub(crate) async fn rotate(
         kind: EventKind::KeyRotated,
         actor: by.to_owned(),
         run: None,
-        details: json!({"role": role.as_str(), "ordinal": ordinal, "key": key, "key_id": key.id(), "statement": cosigned}),
+        details: json!({
+            "role": role.as_str(), "ordinal": ordinal, "key": key, "key_id": key.id(), "statement": cosigned,
+            "kind": STATEMENT, "resource": name, "version": 1, "digest": digest,
+        }),
     };
     change.entries.push(event.encode()?);
     store.change(change).await?;

@@ -5,6 +5,7 @@ use crate::driver::{Driver, Wake};
 use crate::header::RunHeader;
 use crate::history::History;
 use crate::pinned::{Pinned, Versions};
+use crate::seen::Results;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::StandingFacts;
@@ -70,6 +71,7 @@ impl Driver {
             machine,
             intents: intents.into(),
             history,
+            results: Results::default(),
             draft,
             subject,
             standing,
@@ -109,9 +111,16 @@ impl Driver {
             let end = self.context.vault.end(&lease).await?;
             let at = engine.ports.clock.now();
             self.draft.lease(LeaseChange::End { lease: lease.lease.clone(), at });
-            if !self.history.ended {
-                let details = json!({"lease": lease.lease, "credential": lease.credential, "why": "recovery", "revoked_at_provider": end.revoked_at_provider, "residual_until": end.residual});
-                self.draft.entry(at, EventKind::LeaseEnded, "system:vault".to_owned(), details)?;
+            let mut details = json!({"lease": lease.lease, "credential": lease.credential, "why": "recovery", "revoked_at_provider": end.revoked_at_provider, "residual_until": end.residual});
+            let (kind, by) = (EventKind::LeaseEnded, "system:vault".to_owned());
+            if self.history.ended {
+                // The run's chain is closed: the entry names the run instead of continuing it.
+                if let Value::Object(map) = &mut details {
+                    map.insert("of_run".to_owned(), json!(self.run));
+                }
+                self.draft.entry_alone(at, kind, by, details)?;
+            } else {
+                self.draft.entry(at, kind, by, details)?;
             }
         }
         Ok(())

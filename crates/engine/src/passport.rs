@@ -5,7 +5,7 @@ use crate::{Engine, EngineError, KeyRole, TenantContext, keys};
 use mandate_gate::{Access, Permit};
 use mandate_journal::RunRecord;
 use mandate_kernel::{Digest, Duration, PublicKey, RunId};
-use mandate_ledger::{BuildInput, Dsse, Entry, PassportEntry, TilePath, inclusion_proof, passport, tiles};
+use mandate_ledger::{BuildError, BuildInput, Dsse, Entry, PassportEntry, TilePath, inclusion_proof, passport, tiles};
 
 /// Leaves or nodes in a full tile (C2SP tlog-tiles).
 const TILE: u64 = 256;
@@ -13,6 +13,11 @@ const TILE: u64 = 256;
 /// How long a new token key is published before it signs: receivers that meet an unknown key ask again
 /// at most every few seconds.
 const PUBLISHED_BEFORE_USE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Entries that were written are not there, or not as they were.
+fn damaged(context: &TenantContext, why: &dyn std::fmt::Display) -> EngineError {
+    EngineError::LedgerDamaged { tenant: context.tenant.to_string(), why: why.to_string() }
+}
 
 /// An entry with its proof, for `audit proof`.
 pub struct Inclusion {
@@ -76,12 +81,12 @@ impl Engine {
         };
         let mut proven = Vec::with_capacity(entries.len());
         for (index, bytes) in entries {
-            let (entry, _) = Entry::decode(&bytes)?;
+            let (entry, _) = Entry::decode(&bytes).map_err(|error| damaged(context, &error))?;
             let proof = proof_from_store(context.store.as_ref(), |nodes| inclusion_proof(nodes, index, size)).await?;
             proven.push(PassportEntry { index, entry, proof });
         }
         let keys = context.keys();
-        Ok(passport::build(&BuildInput {
+        passport::build(&BuildInput {
             tenant: &context.tenant,
             run: &record.run,
             origin: &context.names.origin,
@@ -89,7 +94,11 @@ impl Engine {
             checkpoint: &checkpoint,
             entries: &proven,
             signer: keys.evidence.as_ref(),
-        })?)
+        })
+        .map_err(|error| match error {
+            BuildError::NotAWholeRun { .. } | BuildError::Entry(_) => damaged(context, &error),
+            other => other.into(),
+        })
     }
 
     /// The run's entries with their index, if all of them are under the newest cosigned checkpoint.
@@ -140,7 +149,11 @@ impl Engine {
                     return Err(absent());
                 }
                 let mut bytes = Vec::new();
-                for entry in context.store.entries(from, to).await? {
+                let entries = context.store.entries(from, to).await?;
+                if let Some(missing) = from.checked_add(entries.len() as u64).filter(|next| *next < to) {
+                    return Err(EngineError::Inconsistent(format!("entry {missing} is missing")));
+                }
+                for entry in entries {
                     tiles::push_entry(&mut bytes, &entry).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
                 }
                 Ok(bytes)
@@ -149,8 +162,18 @@ impl Engine {
                 let from = index.saturating_mul(TILE);
                 let node_level = level.checked_mul(8).ok_or_else(absent)?;
                 let wanted: Vec<_> = (from..from.saturating_add(u64::from(width))).map(|i| (node_level, i)).collect();
-                let found: Option<Vec<Digest>> = context.store.nodes(&wanted).await?.into_iter().collect();
-                Ok(found.ok_or_else(absent)?.iter().flat_map(|digest| *digest.as_bytes()).collect())
+                // A node is there as soon as all leaves below it are.
+                let leaves = from
+                    .checked_add(u64::from(width))
+                    .and_then(|n| n.checked_mul(1u64.checked_shl(node_level.into())?));
+                if leaves.is_none_or(|leaves| leaves > size) {
+                    return Err(absent());
+                }
+                let found = context.store.nodes(&wanted).await?;
+                if let Some((at, _)) = wanted.iter().zip(&found).find(|(_, node)| node.is_none()) {
+                    return Err(EngineError::Inconsistent(format!("node {} of level {} is missing", at.1, at.0)));
+                }
+                Ok(found.into_iter().flatten().flat_map(|digest| *digest.as_bytes()).collect())
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::admit::Admitted;
 use crate::driver::{Driver, StepEnd, problem_of};
+use crate::meter::Mark;
 use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError, record};
 use mandate_flow::{ErrorKind, Event, Failure, Labelled, WorkflowError};
@@ -101,7 +102,13 @@ impl Driver {
         }
     }
 
-    fn succeeded(
+    /// How an attempt ended: counted, and on its span.
+    fn ended(&mut self, outcome: &'static str, wanted: &Wanted) {
+        self.draft.mark(Mark::Step { outcome, effect: wanted.effect });
+        tracing::Span::current().record("result", outcome);
+    }
+
+    pub(crate) fn succeeded(
         &mut self,
         engine: &Engine,
         wanted: &Wanted,
@@ -119,6 +126,10 @@ impl Driver {
             ..own.join(&wanted.arguments.labels)
         };
         let stored = self.seal(&reply.value, &labels)?;
+        self.ended("succeeded", wanted);
+        let checks = self.pinned.functions.get(&wanted.function).map(|f| &f.spec.checks);
+        let checked =
+            checks.map(|checks| checks.examine(&reply.value, &wanted.arguments.value, now)).unwrap_or_default();
         self.draft.entry(
             now,
             EventKind::StepSucceeded,
@@ -126,15 +137,13 @@ impl Driver {
             json!({
                 "step": wanted.seq, "attempt": attempt, "function": wanted.function, "output": record::commitment(&stored),
                 "observed": {"reply_digest": reply.observed}, "claimed_by_remote": reply.claimed.by_remote,
-                "token_digest": token,
+                "checks": checked, "token_digest": token,
             }),
         )?;
         self.draft.event(now, EventBody::Returned { step: wanted.seq, attempt, outcome: Outcome::Value(stored) });
-        Ok(StepEnd::Tell(Event::Returned {
-            seq: wanted.seq,
-            at: now,
-            result: Ok(Labelled { value: reply.value, labels }),
-        }))
+        let returned = Labelled { value: reply.value, labels };
+        self.keep_result(wanted, &returned);
+        Ok(StepEnd::Tell(Event::Returned { seq: wanted.seq, at: now, result: Ok(returned) }))
     }
 
     /// The step ended with an error the workflow may catch.
@@ -150,6 +159,7 @@ impl Driver {
         let now = engine.ports.clock.now();
         error.instance.get_or_insert_with(|| wanted.path.clone());
         let problem = problem_of(&error);
+        self.ended("failed", wanted);
         self.draft.entry(
             now,
             EventKind::StepFailed,
@@ -177,6 +187,7 @@ impl Driver {
         let retry_at = now.plus(mandate_kernel::Duration::from_millis(delay));
         let mut problem = problem_of(&error);
         problem.instance = Some(wanted.path.to_string());
+        self.ended("retried", wanted);
         self.draft.entry(
             now,
             EventKind::StepFailed,
@@ -199,6 +210,7 @@ impl Driver {
         detail: &str,
     ) -> Result<StepEnd, EngineError> {
         let now = engine.ports.clock.now();
+        self.ended("in-doubt", wanted);
         self.draft.entry(
             now,
             EventKind::StepInDoubt,

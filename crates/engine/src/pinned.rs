@@ -1,13 +1,14 @@
 //! A Worker version with everything it is pinned to, ready to run.
 
 use crate::header::FunctionPin;
+use crate::review::{AUDIENCE, Asking};
 use crate::{EngineError, Ports};
 use mandate_directory::{ConnectionSpec, CredentialSpec, FunctionSpec, GrantSpec, Target, WorkerSpec, grant_name};
 use mandate_flow::Program;
 use mandate_gate::Effect;
 use mandate_identity::Audience;
 use mandate_journal::{ResourceRecord, TenantStore};
-use mandate_kernel::{Class, Digest, Environment, FunctionName, ResourceName};
+use mandate_kernel::{Class, Digest, Environment, FunctionName, ResourceName, canonical_json};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,7 +111,10 @@ impl Pinned {
     pub(crate) fn audiences(&self, environment: &Environment) -> BTreeSet<Audience> {
         let of = |function: &PinnedFunction| match &function.spec.target {
             Target::Local(local) => Audience::new(format!("urn:mandate:local:{}", local.name)).ok(),
-            Target::Http(_) => function.connection.as_ref()?.environments.get(environment)?.audience.clone(),
+            Target::Review(_) => Audience::new(AUDIENCE).ok(),
+            Target::Http(_) | Target::Model(_) | Target::Mail(_) => {
+                function.connection.as_ref()?.environments.get(environment)?.audience.clone()
+            }
         };
         self.functions.values().filter_map(of).collect()
     }
@@ -129,19 +133,22 @@ async fn load_function(
 ) -> Result<PinnedFunction, EngineError> {
     let record = by_pin(store, "Function", resource, pin.map(|p| &p.function)).await?;
     let spec: FunctionSpec = read(&record)?;
-    let connection = match &spec.target {
-        Target::Local(_) => None,
-        Target::Http(http) => {
-            let connection = ResourceName::new(format!("{}/{}", resource.project(), http.connection))
+    let connection = match spec.target.connection() {
+        None => None,
+        Some(connection) => {
+            let connection = ResourceName::new(format!("{}/{connection}", resource.project()))
                 .map_err(|e| EngineError::Inconsistent(e.to_string()))?;
             Some(by_pin(store, "Connection", &connection, pin.and_then(|p| p.connection.as_ref())).await?)
         }
     };
     let connection_spec: Option<ConnectionSpec> = connection.as_ref().map(read).transpose()?;
-    let effect = ports
-        .effects
-        .effect(name, &spec, connection_spec.as_ref())
-        .map_err(|why| EngineError::Inconsistent(format!("function {resource}: {why}")))?;
+    let effect = match &spec.target {
+        Target::Review(_) => Arc::new(Asking),
+        _ => ports
+            .effects
+            .effect(name, &spec, connection_spec.as_ref())
+            .map_err(|why| EngineError::Inconsistent(format!("function {resource}: {why}")))?,
+    };
     let pin = FunctionPin { function: record.digest, connection: connection.map(|c| c.digest) };
     Ok(PinnedFunction {
         spec: Arc::new(spec),
@@ -184,7 +191,12 @@ async fn by_pin(
     found.ok_or_else(|| EngineError::Absent(format!("{kind} {name}")))
 }
 
+/// What a record holds, if that is what its digest was recorded for.
 pub(crate) fn read<T: DeserializeOwned>(record: &ResourceRecord) -> Result<T, EngineError> {
+    if Digest::of(&canonical_json(&record.spec)?) != record.digest {
+        let why = format!("{} {} does not fit its digest: somebody changed the database", record.kind, record.name);
+        return Err(EngineError::Inconsistent(why));
+    }
     serde_json::from_value(record.spec.clone())
         .map_err(|e| EngineError::Inconsistent(format!("{} {} can't be read: {e}", record.kind, record.name)))
 }

@@ -69,6 +69,8 @@ fn method(prepared: &Prepared) -> &str {
     match &prepared.request {
         Request::Http(request) => request.method(),
         Request::Local { .. } => "local",
+        Request::Mail { .. } => "mail",
+        Request::Model { .. } => "model",
     }
 }
 

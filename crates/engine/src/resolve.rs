@@ -94,6 +94,7 @@ impl Engine {
             self.retry_later(run.clone());
             return Err(EngineError::from(error).into());
         }
+        draft.committed();
         context.entries_waiting.notify_one();
         self.resume(context, run, Wake::Person);
         Ok(self.settled(context, run, mandate_kernel::Duration::from_secs(10)).await?)

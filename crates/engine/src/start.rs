@@ -6,7 +6,9 @@ use crate::driver::Driver;
 use crate::header::RunHeader;
 use crate::history::History;
 use crate::load::mint_root;
+use crate::meter::Mark;
 use crate::pinned::Pinned;
+use crate::seen::Results;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::own_authority;
 use mandate_flow::{Labelled, Machine, Start};
@@ -14,8 +16,8 @@ use mandate_gate::{Refusal, RefusalKind, StandingFacts};
 use mandate_identity::Authority;
 use mandate_journal::{ChainHead, CommitError, EpochKey, EventBody, NewRun, RunState, RunStatus};
 use mandate_kernel::{
-    Action, Caller, DecisionId, Digest, Duration, Environment, Integrity, Labels, Limits, ResourceName, RunId, Source,
-    Timestamp, canonical_json,
+    Action, Caller, Confidentiality, DecisionId, Digest, Duration, Environment, Integrity, Labels, Limits,
+    ResourceName, RunId, Source, Timestamp, canonical_json,
 };
 use mandate_ledger::EventKind;
 use mandate_policy::RunFacts;
@@ -248,7 +250,9 @@ impl Engine {
         draft.event(now, EventBody::Ended { output: None, artifact: None, problem: Some(problem.clone()) });
         draft.entry(now, EventKind::RunRefused, actor, details)?;
         draft.status(RunStatus { state: RunState::Refused, waiting_for: None, since: now, problem: Some(problem) });
+        draft.mark(Mark::Decision("deny"));
         context.store.commit(draft.transition()).await?;
+        draft.committed();
         context.entries_waiting.notify_one();
         Ok(Started { run, state: RunState::Refused })
     }
@@ -311,6 +315,7 @@ impl Engine {
         let start = Start { run: run.clone(), input: Labelled { value: input, labels }, started_at: now };
         let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
         Ok(Driver {
+            results: Results::default(),
             context: Arc::clone(context),
             run: run.clone(),
             new,
@@ -342,9 +347,14 @@ fn reachable(decision: &DecisionId, pinned: &Pinned, environment: &Environment) 
 /// The input is what the initiator said: as confidential as the Worker's own class, and theirs.
 fn input_labels(pinned: &Pinned, input: &Value) -> Result<Labels, EngineError> {
     let digest = Digest::of(&canonical_json(input)?);
+    let (confidentiality, categories) = match &pinned.spec.input_labels {
+        Some(declared) => (declared.confidentiality, declared.data.clone()),
+        None => (Confidentiality::default(), pinned.spec.class.data.clone()),
+    };
     Ok(Labels {
         integrity: Integrity::Derived,
-        categories: pinned.spec.class.data.clone(),
+        confidentiality,
+        categories,
         sources: BTreeSet::from([Source { origin: "input".to_owned(), digest }]),
         ..Labels::default()
     })

@@ -36,11 +36,33 @@ impl Driver {
     ) -> Result<StepEnd, EngineError> {
         let effect = self.pinned.functions.get(&function).map_or(EffectClass::Once, |f| f.spec.effect);
         let wanted = Wanted { seq, path, function, arguments, effect };
+        let wanted = match self.as_asked(engine, wanted)? {
+            Ok(wanted) => wanted,
+            Err(end) => return Ok(*end),
+        };
         let attempt = match self.history.steps.remove(&seq) {
             None => Attempt(1),
-            Some(StepState::Returned { at, outcome }) => return self.replay(&wanted, at, outcome).await,
-            Some(StepState::Gated) => return self.stay_parked(),
-            Some(StepState::InDoubt { .. }) => return self.stay_parked(),
+            Some(StepState::Returned { at, outcome }) => {
+                let end = self.replay(&wanted, at, outcome).await?;
+                if let StepEnd::Tell(Event::Returned { result: Ok(returned), .. }) = &end {
+                    self.keep_result(&wanted, returned);
+                }
+                return Ok(end);
+            }
+            Some(StepState::Gated { attempt, open, until }) => {
+                match self.at_gate(engine, &wanted, open, until).await? {
+                    Some(end) => return Ok(end),
+                    None => attempt,
+                }
+            }
+            Some(StepState::Declined { why, by }) => return self.declined(engine, &wanted, why, by).await,
+            Some(StepState::Asked { attempt, approval, until }) => {
+                return self.at_review(engine, &wanted, attempt, &approval, until);
+            }
+            Some(StepState::Answered { attempt, approved, by, answer }) => {
+                return self.reviewed(engine, &wanted, attempt, approved, &by, &answer).await;
+            }
+            Some(StepState::InDoubt { .. }) => return Ok(StepEnd::Park),
             Some(StepState::Cleared { attempt }) => Attempt(attempt.0 + 1),
             Some(StepState::Failed { attempt, retry_at }) if retry_at <= engine.ports.clock.now() => {
                 Attempt(attempt.0 + 1)
@@ -74,8 +96,24 @@ impl Driver {
             "step", tenant = %self.context.tenant, run = %self.run, step = seq.0, attempt = attempt.0, function = %wanted.function,
             actor = %self.new.initiator.subject(), worker = %self.new.worker, class = self.new.class.impact.as_str(),
             scopes = tracing::field::Empty, outcome = tracing::field::Empty,
+            result = tracing::field::Empty,
         );
         self.attempt(engine, wanted, attempt).instrument(span).await
+    }
+
+    /// The step with its arguments as they are judged, or its end where they can't be made. What has ended
+    /// stays as it ended.
+    fn as_asked(&mut self, engine: &Engine, wanted: Wanted) -> Result<Result<Wanted, Box<StepEnd>>, EngineError> {
+        match self.with_shown(wanted) {
+            Ok(wanted) => Ok(Ok(wanted)),
+            Err(refused) => {
+                let (wanted, error) = *refused;
+                if matches!(self.history.steps.get(&wanted.seq), Some(StepState::Returned { .. })) {
+                    return Ok(Ok(wanted));
+                }
+                self.returned(engine, &wanted, Attempt(1), Err(error), None).map(|end| Err(Box::new(end)))
+            }
+        }
     }
 
     async fn attempt(&mut self, engine: &Engine, wanted: Wanted, attempt: Attempt) -> Result<StepEnd, EngineError> {
@@ -133,6 +171,7 @@ impl Driver {
                 environment: bound.spec.environment.clone(),
                 destinations: bound.spec.destinations.clone(),
             }),
+            approvals: self.history.approvals.get(&wanted.seq).cloned().unwrap_or_default(),
             standing: self.standing.clone(),
         };
         Ok((prepared, facts))
@@ -200,11 +239,6 @@ impl Driver {
                 wanted.seq.0, self.run
             )))
         }
-    }
-
-    /// It waits for people: nothing changes by looking at it again.
-    const fn stay_parked(&self) -> Result<StepEnd, EngineError> {
-        Ok(StepEnd::Park)
     }
 
     /// Who acts in a step: the Worker.

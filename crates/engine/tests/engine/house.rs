@@ -4,8 +4,11 @@ use mandate_directory::{GrantSpec, grant_name};
 use mandate_engine::{Engine, StartError, StartRequest, Started, Target, TenantContext};
 use mandate_gate::{Access, Permit};
 use mandate_journal::{Change, EpochKey, JournalEvent, ResourceWrite, RunRecord};
-use mandate_kernel::{Action, Caller, Digest, Duration, FunctionName, Principal, ResourceName, RunId, Secret, Tenant};
-use mandate_ledger::{Entry, Event, TrustAnchor};
+use mandate_kernel::{
+    Action, Caller, Digest, Duration, FunctionName, Principal, ResourceName, RunId, Secret, Tenant, Timestamp,
+    canonical_json,
+};
+use mandate_ledger::{Entry, Event, EventKind, TrustAnchor};
 use mandate_testkit::World;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,6 +158,14 @@ async fn now(context: &TenantContext) -> mandate_kernel::Timestamp {
     context.store().resource("KeyGenesis", "keys").await.unwrap().unwrap().written_at
 }
 
+/// The entry that goes with a written resource.
+fn applied(kind: &str, name: &str, spec: Option<&Value>, time: Timestamp) -> Entry {
+    let digest = spec.map(|spec| Digest::of(&canonical_json(spec).unwrap()));
+    let details = json!({"kind": kind, "resource": name, "digest": digest});
+    let actor = "user:admin".to_owned();
+    Event { time, tenant: tenant(), kind: EventKind::ResourceApplied, actor, run: None, details }.encode().unwrap()
+}
+
 /// An administrator changes the configuration; each such change makes decisions in the making be made again.
 pub(crate) async fn configure(
     context: &TenantContext,
@@ -164,6 +175,7 @@ pub(crate) async fn configure(
     revoke: &[EpochKey],
 ) {
     let mut change = Change::new(tenant(), now(context).await, "user:admin".to_owned());
+    change.entries.push(applied(kind, name, spec.as_ref(), change.at));
     change.resources.push(ResourceWrite { kind: kind.to_owned(), name: name.to_owned(), expected: None, spec });
     change.revoke.push(EpochKey::Configuration);
     change.revoke.extend(revoke.iter().cloned());
