@@ -1,13 +1,16 @@
-//! Authentication: a bearer token of the tenant's provider becomes a caller.
+//! Authentication: a bearer token of the tenant's provider, or the cookie of a session, becomes a caller.
+//! Beside it what holds for every answer: which host was asked, and the headers browsers are told.
 
+use crate::session::{SessionSecret, by_cookie};
 use crate::{ApiState, Problem};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{StatusCode, header, request::Parts};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use mandate_directory::SessionRecord;
 use mandate_engine::TenantContext;
-use mandate_identity::TokenError;
-use mandate_kernel::Caller;
+use mandate_identity::{TokenError, Verified, claimed_issuer};
+use mandate_kernel::{Caller, Timestamp};
 use std::sync::Arc;
 
 /// The most bytes of a token that are looked at.
@@ -17,27 +20,65 @@ const MAX_TOKEN: usize = 16 * 1024;
 pub(crate) struct Authenticated {
     pub caller: Caller,
     pub context: Arc<TenantContext>,
+    /// When they have to come again: the end of the token, or of the session.
+    pub until: Timestamp,
+    /// The session they came by, if it was one.
+    pub session: Option<(SessionSecret, SessionRecord)>,
 }
 
 impl FromRequestParts<ApiState> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let token = bearer(parts)?;
-        let now = state.engine.ports().clock.now();
-        let verified = state.providers.verify(token, now).map_err(|error| refuse(&error))?;
-        let caller = verified.caller;
-        let context = state
-            .engine
-            .tenant(caller.tenant())
-            .ok_or_else(|| Problem::unauthenticated("the tenant of this token is not served here"))?;
-        Ok(Self { caller, context })
+        let cookie = state.door.session_cookie(&parts.headers)?.map(str::to_owned);
+        match (parts.headers.contains_key(header::AUTHORIZATION), cookie) {
+            (true, Some(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "two-identities", "Two identities at once")
+                .detail("send a token or a session's cookie, not both: nobody could tell who is meant")),
+            (false, Some(cookie)) => by_cookie(state, parts, &cookie).await,
+            (_, None) => by_token(state, parts).await,
+        }
+    }
+}
+
+async fn by_token(state: &ApiState, parts: &Parts) -> Result<Authenticated, Problem> {
+    let now = state.engine.ports().clock.now();
+    let token = bearer(parts)?;
+    let address = state.door.throttle.address(parts);
+    state.door.throttle.not_locked(address, now)?;
+    let verified = match verify(state, token).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            // An expired token was a good one: its holder is late, not guessing.
+            if error != TokenError::Expired {
+                state.door.throttle.wrong_token(address, now);
+            }
+            return Err(refuse(&error));
+        }
+    };
+    let (caller, until) = (verified.caller, verified.expires_at);
+    let context = state
+        .engine
+        .tenant(caller.tenant())
+        .ok_or_else(|| Problem::unauthenticated("the tenant of this token is not served here"))?;
+    Ok(Authenticated { caller, context, until, session: None })
+}
+
+/// Verifies a token; one with a key that is not known once more, if its issuer's keys could be read anew.
+async fn verify(state: &ApiState, token: &str) -> Result<Verified, TokenError> {
+    let now = || state.engine.ports().clock.now();
+    match state.providers.verify(token, now()) {
+        Err(TokenError::UnknownKey) => match claimed_issuer(token) {
+            Some(issuer) if state.door.sign_in.reread_keys(&issuer).await => state.providers.verify(token, now()),
+            _ => Err(TokenError::UnknownKey),
+        },
+        answer => answer,
     }
 }
 
 fn bearer(parts: &Parts) -> Result<&str, Problem> {
     let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer TOKEN`"))?;
+    let value =
+        values.next().ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer TOKEN`, or sign in"))?;
     if values.next().is_some() {
         return Err(Problem::unauthenticated("send one Authorization header"));
     }
@@ -57,8 +98,7 @@ fn refuse(error: &TokenError) -> Problem {
 }
 
 /// Refuses requests that name a host this server does not go by, where it was told its names: a
-/// browser on this machine must not reach it under another site's name (DNS rebinding). A request of
-/// another site can't be authenticated either way: there are no cookies, only bearer tokens.
+/// browser on this machine must not reach it under another site's name (DNS rebinding).
 pub(crate) async fn own_host(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !state.hosts.is_empty() && !state.hosts.iter().any(|own| own == host) {
@@ -66,4 +106,32 @@ pub(crate) async fn own_host(State(state): State<ApiState>, request: Request, ne
             .into_response();
     }
     next.run(request).await
+}
+
+/// What browsers are told with every answer that doesn't say otherwise: it is data, to be shown nowhere,
+/// framed nowhere, guessed at never, and kept by nobody.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Adds the headers of [`HEADERS`] where an answer has none of its own.
+pub(crate) async fn told_to_browsers(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in &HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if state.door.secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert(year);
+    }
+    response
 }

@@ -1,8 +1,11 @@
 //! The table of endpoints: the router is built from it, and the golden permission table prints it, so
 //! that no endpoint exists without a line that says who may.
 
-use crate::handlers::{apply, audit, grants, keys, meta, resources, runs, secrets};
-use crate::{ApiState, auth};
+use crate::handlers::auth as sign_in;
+use crate::handlers::{
+    apply, approvals, audit, events, forensics, grants, keys, meta, metrics, resources, runs, search, secrets, workers,
+};
+use crate::{ApiState, auth, console, measure, observe, openapi};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, post, put};
@@ -58,19 +61,40 @@ macro_rules! endpoint {
 const ENDPOINTS: &[Endpoint] = &[
     endpoint!("GET", "/livez", Asks::Nothing, get(meta::live)),
     endpoint!("GET", "/readyz", Asks::Nothing, get(meta::ready)),
+    endpoint!("GET", "/metrics", Asks::Action(&[Action::LedgerRead]), get(metrics::metrics)),
+    endpoint!("GET", "/v1/openapi.json", Asks::Nothing, get(openapi::openapi)),
     endpoint!("GET", "/t/{tenant}/.well-known/jwks.json", Asks::Nothing, get(meta::jwks)),
+    endpoint!("GET", "/auth/tenants", Asks::Nothing, get(sign_in::tenants)),
+    endpoint!("GET", "/auth/login", Asks::Nothing, get(sign_in::login)),
+    endpoint!("GET", "/auth/callback", Asks::Nothing, get(sign_in::callback)),
+    endpoint!("POST", "/auth/logout", Asks::SignedIn, post(sign_in::logout)),
+    endpoint!("GET", "/v1/session", Asks::SignedIn, get(sign_in::session)),
     endpoint!("GET", "/v1/me", Asks::SignedIn, get(meta::me)),
     endpoint!("POST", "/v1/apply", Asks::Action(EDITS), post(apply::apply)),
     endpoint!("GET", "/v1/resources/{kind}", Asks::SignedIn, get(resources::list)),
     endpoint!("GET", "/v1/resources/{kind}/{project}/{name}", Asks::Action(VIEWS), get(resources::one)),
+    endpoint!("GET", "/v1/workers", Asks::SignedIn, get(workers::list)),
+    endpoint!("GET", "/v1/workers/{project}/{name}", Asks::Action(&[Action::WorkerView]), get(workers::one)),
+    endpoint!("POST", "/v1/workers/{project}/{name}/runs", Asks::Action(&[Action::RunStart]), post(workers::run)),
     endpoint!("POST", "/v1/runs", Asks::Action(&[Action::RunStart]), post(runs::start)),
     endpoint!("GET", "/v1/runs", Asks::SignedIn, get(runs::list)),
     endpoint!("GET", "/v1/runs/{run}", Asks::Action(&[Action::RunView]), get(runs::one)),
     endpoint!("GET", "/v1/runs/{run}/entries", Asks::Action(&[Action::RunView]), get(runs::entries)),
+    endpoint!("GET", "/v1/runs/{run}/forensics", Asks::Action(&[Action::RunView]), get(forensics::of_run)),
+    endpoint!("GET", "/v1/runs/{run}/events", Asks::Action(&[Action::RunView]), get(events::events)),
     endpoint!("POST", "/v1/runs/{run}/kill", Asks::Action(&[Action::RunKill]), post(runs::kill)),
     endpoint!("POST", "/v1/runs/{run}/resolve", Asks::Action(&[Action::RunResolve]), post(runs::resolve)),
     endpoint!("GET", "/v1/runs/{run}/passport", Asks::Action(&[Action::PassportExport]), get(runs::passport)),
     endpoint!("GET", "/v1/runs/{run}/artifact", Asks::Action(&[Action::ArtifactRead]), get(runs::artifact)),
+    endpoint!("GET", "/v1/approvals", Asks::SignedIn, get(approvals::list)),
+    endpoint!("GET", "/v1/approvals/{approval}", Asks::SignedIn, get(approvals::one)),
+    endpoint!(
+        "POST",
+        "/v1/approvals/{approval}/approve",
+        Asks::Action(&[Action::ApprovalDecide]),
+        post(approvals::approve)
+    ),
+    endpoint!("POST", "/v1/approvals/{approval}/deny", Asks::Action(&[Action::ApprovalDecide]), post(approvals::deny)),
     endpoint!("GET", "/v1/grants", Asks::SignedIn, get(grants::list)),
     endpoint!("POST", "/v1/grants", Asks::Action(&[Action::GrantManage]), post(grants::give)),
     endpoint!("POST", "/v1/grants/revoke", Asks::Action(&[Action::GrantManage]), post(grants::revoke)),
@@ -80,21 +104,29 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint!("GET", "/v1/audit/checkpoint", Asks::Action(&[Action::LedgerRead]), get(audit::checkpoint)),
     endpoint!("GET", "/v1/audit/tile/{*path}", Asks::Action(&[Action::LedgerRead]), get(audit::tile)),
     endpoint!("GET", "/v1/audit/proof/{index}", Asks::Action(&[Action::LedgerRead]), get(audit::proof)),
-    endpoint!("GET", "/v1/audit/search", Asks::Action(&[Action::LedgerRead]), get(audit::search)),
+    endpoint!("GET", "/v1/audit/search", Asks::Action(&[Action::LedgerRead]), get(search::search)),
     endpoint!("POST", "/v1/audit/exports", Asks::Action(&[Action::LedgerExport]), post(audit::export)),
 ];
 
+/// Every endpoint, for its description.
+pub(crate) const fn endpoints() -> &'static [Endpoint] {
+    ENDPOINTS
+}
+
 /// The API.
 pub fn router(state: ApiState) -> Router {
+    measure::begin();
     let mut router = Router::new();
     for endpoint in ENDPOINTS {
         router = router.route(endpoint.path, (endpoint.handler)());
     }
     router
-        .fallback(meta::nothing_here)
+        .fallback(console::fallback)
         .method_not_allowed_fallback(meta::no_such_method)
         .layer(DefaultBodyLimit::max(Limits::DEFAULT.request_body))
         .layer(axum::middleware::from_fn_with_state(state.clone(), auth::own_host))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), auth::told_to_browsers))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 

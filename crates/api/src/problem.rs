@@ -1,9 +1,11 @@
 //! Problems: how errors look over HTTP (RFC 9457). The only place that maps errors to status codes.
 
+use crate::{observe, problem_types};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mandate_engine::{Denied, EngineError, ResolveError, StartError};
+use mandate_directory::SessionStoreError;
+use mandate_engine::{AnswerError, Denied, EngineError, ResolveError, StartError};
 use mandate_gate::{Refusal, RefusalKind};
 use mandate_identity::TokenError;
 use mandate_journal::{CommitError, StoreError};
@@ -32,26 +34,46 @@ pub struct Problem {
     /// What happened here, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The request it answers, as `x-request-id` and the log name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// The decision behind a refusal; it is in the ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionId>,
     /// Places in the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// After how many seconds it may be tried again; the header `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem of a kind.
     #[must_use]
     pub fn new(status: StatusCode, code: &str, title: &str) -> Self {
+        debug_assert!(problem_types::is_known(code), "{code} is not in the list of problem types");
         Self {
             type_: format!("https://mandate.dev/problems/{code}"),
             title: title.to_owned(),
             status: status.as_u16(),
             detail: None,
+            instance: None,
             decision: None,
             errors: Vec::new(),
+            retry_after: None,
         }
+    }
+
+    /// It may be tried again after this long; whole seconds, rounded up.
+    pub(crate) fn retry_after(mut self, wait: mandate_kernel::Duration) -> Self {
+        self.retry_after = Some(wait.as_millis().div_ceil(1_000));
+        self
+    }
+
+    /// Something that should not happen; the cause goes to the log.
+    pub(crate) fn internal_error(error: impl std::fmt::Display) -> Self {
+        Self::internal(&error)
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -116,6 +138,23 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now; nothing was changed").detail(detail)
     }
 
+    /// The ledger is not what was written. What and where is told: whoever reads the ledger has to know.
+    pub(crate) fn ledger_damaged(why: &str) -> Self {
+        tracing::error!(why, "the ledger is damaged");
+        let detail = format!(
+            "{why}; rely on nothing in it, have the operator run `mandate audit verify --data-dir` and restore the newest backup that holds"
+        );
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ledger-damaged", "The ledger is damaged").detail(detail)
+    }
+
+    /// From an error met while reading the ledger: what is unreadable there is damage to it.
+    pub(crate) fn of_ledger(error: impl Into<EngineError>) -> Self {
+        match error.into() {
+            EngineError::Store(StoreError::Corrupt(why)) | EngineError::Inconsistent(why) => Self::ledger_damaged(&why),
+            other => other.into(),
+        }
+    }
+
     /// The cause of an internal error goes to the log, never into the answer.
     fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "internal error");
@@ -126,7 +165,14 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let retry_after = self.retry_after;
+        let code = self.type_.rsplit('/').next().unwrap_or_default();
+        let detail = self.detail.clone().or_else(|| problem_types::meaning(code).map(str::to_owned));
+        let named = Self { instance: self.instance.clone().or_else(observe::instance), detail, ..self };
+        let mut response = (status, Json(named)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -141,6 +187,12 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) | StoreError::Closed => Self::unavailable(error.to_string()),
             StoreError::Corrupt(_) => Self::internal(&error),
         }
+    }
+}
+
+impl From<SessionStoreError> for Problem {
+    fn from(error: SessionStoreError) -> Self {
+        Self::unavailable(error.to_string())
     }
 }
 
@@ -162,6 +214,7 @@ impl From<EngineError> for Problem {
             EngineError::Store(error) => error.into(),
             EngineError::Commit(error) => error.into(),
             EngineError::Absent(what) => Self::absent(&what),
+            EngineError::LedgerDamaged { why, .. } => Self::ledger_damaged(&why),
             EngineError::Timeout(_) | EngineError::Witness(_) => Self::unavailable(error.to_string()),
             other => Self::internal(&other),
         }
@@ -198,6 +251,27 @@ impl From<ResolveError> for Problem {
                 Self::new(StatusCode::CONFLICT, "nothing-in-doubt", "Nothing is in doubt there").detail(why)
             }
             ResolveError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<AnswerError> for Problem {
+    fn from(error: AnswerError) -> Self {
+        let conflict =
+            |code: &str| Self::new(StatusCode::CONFLICT, code, "The answer was not taken").detail(error.to_string());
+        match error {
+            AnswerError::Settled(_) => conflict("already-decided"),
+            AnswerError::Late(_) => conflict("approval-late"),
+            AnswerError::Mismatch => conflict("digest-mismatch"),
+            AnswerError::SecondWord(_) => conflict("second-word"),
+            AnswerError::Form(why) => Self::invalid("form-mismatch", why).error("/answer", "does not fit the form"),
+            AnswerError::Denied(denied) => match denied {
+                Denied::Refused(refusal) if matches!(refusal.kind, RefusalKind::Absent(_)) => {
+                    Self::absent("approval").decision(refusal.decision)
+                }
+                other => other.into(),
+            },
+            AnswerError::Failed(error) => error.into(),
         }
     }
 }

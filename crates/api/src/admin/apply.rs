@@ -85,6 +85,7 @@ pub async fn apply(
 ) -> Result<Applied, Problem> {
     let mut planned = read(context, manifests).await?;
     judge(engine, context, by, &planned).await?;
+    as_expected(&planned)?;
     check::all(engine, context, by, &planned).await?;
     planned.sort_by_key(|plan| plan.manifest.kind);
     write(engine, context, by, &planned).await
@@ -117,6 +118,25 @@ async fn read(context: &TenantContext, manifests: Vec<Value>) -> Result<Vec<Plan
         planned.push(Planned { manifest, spec, content, digest: Digest::of(&bytes), held, at });
     }
     if problem.errors.is_empty() { Ok(planned) } else { Err(problem) }
+}
+
+/// Whether every resource is at the version that its manifest expects. Asked once it is clear that the
+/// caller may change it: versions are not for everybody to know.
+fn as_expected(planned: &[Planned]) -> Result<(), Problem> {
+    let title = "Not the version that was expected";
+    let mut problem = Problem::new(StatusCode::PRECONDITION_FAILED, "version-mismatch", title)
+        .detail("nothing was applied; read the resource again and repeat the change");
+    for plan in planned {
+        let held = plan.held.as_ref().map_or(0, |held| held.version);
+        if let Some(expected) = plan.manifest.metadata.version
+            && expected != held
+        {
+            let (kind, name) = (plan.manifest.kind.as_str(), &plan.manifest.metadata.name);
+            let message = format!("{kind} {name} is at version {held}, not {expected}");
+            problem = problem.error(format!("/manifests/{}/metadata/version", plan.at), message);
+        }
+    }
+    if problem.errors.is_empty() { Ok(()) } else { Err(problem) }
 }
 
 /// The content with defaults written out, so that a version means one thing whatever was left out.
@@ -183,7 +203,8 @@ fn shares(binding: &RoleBindingSpec) -> Option<&ResourceName> {
     }
 }
 
-/// Sharing a Worker takes the right to share it, or the right to change bindings at all.
+/// Sharing a Worker takes the right to share it, or the right to change bindings at all. The binding's name
+/// must lie in the Worker's project, or in one in which the caller may edit: names are not taken from others.
 async fn authorize_sharing(
     engine: &Engine,
     context: &TenantContext,
@@ -194,6 +215,10 @@ async fn authorize_sharing(
     let whole = Target::Config { kind: Kind::RoleBinding, name: binding };
     if engine.may(context, caller, Action::DirectoryEdit, &whole).await? {
         return Ok(());
+    }
+    let named = Target::Config { kind: Kind::Worker, name: binding };
+    if binding.project() != worker.project() && !engine.may(context, caller, Action::WorkerEdit, &named).await? {
+        engine.authorize(context, caller, Action::DirectoryEdit, &whole).await?;
     }
     let target = Target::Config { kind: Kind::Worker, name: worker };
     engine.authorize(context, caller, Action::WorkerShare, &target).await?;

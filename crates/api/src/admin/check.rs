@@ -136,8 +136,8 @@ impl House<'_> {
             let message = format!("function {resource} does not exist; apply it first or in the same request");
             return Ok(vec![("unknown-function", "/spec/functions".to_owned(), message)]);
         };
-        let Target::Http(http) = &declared.target else { return Ok(Vec::new()) };
-        let Ok(connection) = ResourceName::new(format!("{}/{}", worker.project(), http.connection)) else {
+        let Some(connection) = declared.target.connection() else { return Ok(Vec::new()) };
+        let Ok(connection) = ResourceName::new(format!("{}/{connection}", worker.project())) else {
             return Ok(Vec::new());
         };
         let slot = self.find::<ConnectionSpec>(Kind::Connection, &connection).await?.and_then(|c| c.slot);
@@ -149,19 +149,20 @@ impl House<'_> {
     }
 
     async fn function(&self, name: &ResourceName, function: &FunctionSpec) -> Result<Vec<Finding>, Problem> {
-        let Target::Http(http) = &function.target else { return Ok(Vec::new()) };
-        let pointer = || "/spec/target/http/connection".to_owned();
-        let Ok(connection) = ResourceName::new(format!("{}/{}", name.project(), http.connection)) else {
-            return Ok(vec![(
-                "unknown-connection",
-                pointer(),
-                format!("`{}` is not a connection's name", http.connection),
-            )]);
+        let Some(called) = function.target.connection() else { return Ok(Vec::new()) };
+        let pointer = || format!("/spec/target/{}/connection", function.target.as_str());
+        let Ok(connection) = ResourceName::new(format!("{}/{called}", name.project())) else {
+            return Ok(vec![("unknown-connection", pointer(), format!("`{called}` is not a connection's name"))]);
         };
         let Some(held) = self.find::<ConnectionSpec>(Kind::Connection, &connection).await? else {
             return Ok(vec![("unknown-connection", pointer(), format!("connection {connection} does not exist"))]);
         };
         let mut found = Vec::new();
+        if held.is_mail() != matches!(function.target, Target::Mail(_)) {
+            let message =
+                format!("connection {connection} does not speak what a {} target needs", function.target.as_str());
+            found.push(("connection-kind", pointer(), message));
+        }
         match function.model {
             IdentityModel::ServiceAccount if held.slot.is_none() => found.push((
                 "slot-missing",

@@ -6,7 +6,7 @@ use mandate_directory::{CredentialSpec, GrantSpec, Kind, WorkerSpec, grant_name}
 use mandate_engine::{Denied, Engine, Target, TenantContext};
 use mandate_gate::{Access, Permit};
 use mandate_journal::{Change, EpochKey, ResourceWrite, TenantStore};
-use mandate_kernel::{Action, Caller, FunctionName, ResourceName, Timestamp};
+use mandate_kernel::{Action, Caller, Digest, FunctionName, ResourceName, Timestamp, canonical_json};
 use mandate_ledger::EventKind;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -62,6 +62,13 @@ async fn find<T: DeserializeOwned>(
     Ok(record.and_then(|r| serde_json::from_value(r.spec).ok().map(|spec| (spec, r.digest))))
 }
 
+/// The version that a grant's next write makes: numbers go on after a deletion.
+async fn next_version(store: &dyn TenantStore, name: &str) -> Result<u64, Problem> {
+    let all = store.inventory().await?;
+    let held = all.iter().find(|state| state.kind == GRANT && state.name == name);
+    Ok(1 + held.map_or(0, |state| state.version))
+}
+
 /// Gives a grant.
 ///
 /// # Errors
@@ -100,6 +107,7 @@ pub async fn give_grant(
     };
     let name = grant_name(&grant.credential, &grant.worker, &grant.function);
     let held = context.store().resource(GRANT, &name).await?.map_or(0, |r| r.version);
+    let version = next_version(context.store(), &name).await?;
     let spec = serde_json::to_value(&grant).map_err(|e| Problem::invalid("invalid-grant", e.to_string()))?;
     let mut change = Change::new(context.tenant().clone(), now, caller.principal.subject());
     change.resources.push(ResourceWrite {
@@ -109,7 +117,12 @@ pub async fn give_grant(
         spec: Some(spec.clone()),
     });
     change.revoke.push(EpochKey::Configuration);
-    let details = json!({"name": name, "grant": spec, "credential": grant.credential, "decision": permit.decision()});
+    let digest = canonical_json(&spec).map(|bytes| Digest::of(&bytes));
+    let digest = digest.map_err(|e| Problem::invalid("invalid-grant", e.to_string()))?;
+    let details = json!({
+        "kind": GRANT, "resource": name, "version": version, "digest": digest,
+        "name": name, "grant": spec, "credential": grant.credential, "decision": permit.decision(),
+    });
     add_entry(&mut change, EventKind::GrantGiven, caller.principal.subject(), details)?;
     commit(context, change).await?;
     Ok(grant)
@@ -141,7 +154,10 @@ pub async fn revoke_grant(
         spec: None,
     });
     change.revoke.extend([EpochKey::Grant(name.clone()), EpochKey::Configuration]);
-    let details = json!({"name": name, "credential": credential, "decision": permit.decision()});
+    let details = json!({
+        "kind": GRANT, "resource": name, "version": record.version + 1, "digest": null,
+        "name": name, "credential": credential, "decision": permit.decision(),
+    });
     add_entry(&mut change, EventKind::GrantRevoked, caller.principal.subject(), details)?;
     commit(context, change).await?;
     Ok(grant)

@@ -1,27 +1,26 @@
-//! The ledger in C2SP tlog-tiles form, proofs, search and export.
+//! The ledger in C2SP tlog-tiles form, proofs and export.
 
 use crate::auth::Authenticated;
-use crate::body::{Asked, Named};
-use crate::handlers::page_size;
-use crate::{ApiState, Problem, admin, view};
+use crate::body::Named;
+use crate::{ApiState, Problem, admin};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use mandate_engine::Target;
+use mandate_journal::TenantStore;
 use mandate_kernel::{Action, base64_encode};
-use mandate_ledger::EventKind;
-use serde::Deserialize;
+use mandate_ledger::{EventKind, leaf_hash};
 use serde_json::{Value, json};
 
-async fn may_read(state: &ApiState, who: &Authenticated) -> Result<(), Problem> {
+pub(crate) async fn may_read(state: &ApiState, who: &Authenticated) -> Result<(), Problem> {
     state.engine.authorize(&who.context, &who.caller, Action::LedgerRead, &Target::Ledger).await?;
     Ok(())
 }
 
 pub(crate) async fn checkpoint(State(state): State<ApiState>, who: Authenticated) -> Result<String, Problem> {
     may_read(&state, &who).await?;
-    Ok(state.engine.checkpoint(&who.context).await?.1)
+    Ok(state.engine.checkpoint(&who.context).await.map_err(Problem::of_ledger)?.1)
 }
 
 pub(crate) async fn tile(
@@ -30,7 +29,7 @@ pub(crate) async fn tile(
     Named(path): Named<String>,
 ) -> Result<Response, Problem> {
     may_read(&state, &who).await?;
-    let bytes = state.engine.tile(&who.context, &format!("tile/{path}")).await?;
+    let bytes = state.engine.tile(&who.context, &format!("tile/{path}")).await.map_err(Problem::of_ledger)?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
@@ -40,7 +39,7 @@ pub(crate) async fn proof(
     Named(index): Named<u64>,
 ) -> Result<Json<Value>, Problem> {
     may_read(&state, &who).await?;
-    let found = state.engine.prove(&who.context, index).await?;
+    let found = state.engine.prove(&who.context, index).await.map_err(Problem::of_ledger)?;
     Ok(Json(json!({
         "index": found.index,
         "entry": base64_encode(&found.entry),
@@ -52,51 +51,23 @@ pub(crate) async fn proof(
 /// Permission to export, recorded. The files are then read one by one.
 pub(crate) async fn export(State(state): State<ApiState>, who: Authenticated) -> Result<Json<Value>, Problem> {
     let permit = state.engine.authorize(&who.context, &who.caller, Action::LedgerExport, &Target::Ledger).await?;
-    let (size, checkpoint) = state.engine.checkpoint(&who.context).await?;
+    let (size, checkpoint) = state.engine.checkpoint(&who.context).await.map_err(Problem::of_ledger)?;
     admin::note(&state.engine, &who.context, &permit, EventKind::LedgerExported, json!({"size": size})).await?;
     Ok(Json(json!({"size": size, "checkpoint": checkpoint})))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SearchQuery {
-    actor: Option<String>,
-    kind: Option<String>,
-    run: Option<String>,
-    limit: Option<usize>,
-    before: Option<u64>,
-}
-
-/// Entries looked at in one request at most; the answer's cursor goes on from there.
-const LOOK_AT: u64 = 5_000;
-
-pub(crate) async fn search(
-    State(state): State<ApiState>,
-    who: Authenticated,
-    Asked(query): Asked<SearchQuery>,
-) -> Result<Json<Value>, Problem> {
-    may_read(&state, &who).await?;
-    let size = who.context.store().head().await?.frontier.size();
-    let end = query.before.unwrap_or(size).min(size);
-    let start = end.saturating_sub(LOOK_AT);
-    let entries = who.context.store().entries(start, end).await?;
-    let fits = |value: &Value| {
-        let is = |key: &str, wanted: &Option<String>| {
-            wanted.as_ref().is_none_or(|w| value.get(key).and_then(Value::as_str) == Some(w))
+/// Entries of the tree, all of them there and each the one its leaf was made of.
+pub(crate) async fn whole(store: &dyn TenantStore, start: u64, end: u64) -> Result<Vec<Vec<u8>>, Problem> {
+    let entries = store.entries(start, end).await.map_err(Problem::of_ledger)?;
+    let places: Vec<_> = (start..end).map(|index| (0, index)).collect();
+    let leaves = store.nodes(&places).await.map_err(Problem::of_ledger)?;
+    for (at, (_, index)) in places.iter().enumerate() {
+        let Some(bytes) = entries.get(at) else {
+            return Err(Problem::ledger_damaged(&format!("entry {index} is missing")));
         };
-        is("actor", &query.actor) && is("kind", &query.kind) && is("run", &query.run)
-    };
-    let limit = page_size(query.limit);
-    let mut items = Vec::new();
-    for (back, bytes) in entries.iter().rev().enumerate() {
-        let index = end - 1 - back as u64;
-        let shown = view::entry(Some(index), bytes);
-        if fits(&shown) {
-            items.push(shown);
-            if items.len() == limit {
-                return Ok(Json(view::list(items, Some(index.to_string()))));
-            }
+        if leaves.get(at).copied().flatten() != Some(leaf_hash(bytes)) {
+            return Err(Problem::ledger_damaged(&format!("entry {index} is not the one its tree was made of")));
         }
     }
-    Ok(Json(view::list(items, (start > 0).then(|| start.to_string()))))
+    Ok(entries)
 }

@@ -9,16 +9,25 @@ use axum::http::StatusCode;
 use mandate_directory::GrantSpec;
 use mandate_engine::Target;
 use mandate_kernel::{Action, FunctionName, ResourceName, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantBody {
+    /// `PROJECT/NAME` of the credential.
+    #[schemars(with = "String")]
     credential: ResourceName,
+    /// `PROJECT/NAME` of the Worker.
+    #[schemars(with = "String")]
     worker: ResourceName,
+    /// The function, as the Worker names it.
+    #[schemars(with = "String")]
     function: FunctionName,
+    /// When it ends, in milliseconds since 1970; until revoked when absent.
     #[serde(default)]
+    #[schemars(with = "Option<i64>")]
     not_after: Option<Timestamp>,
 }
 

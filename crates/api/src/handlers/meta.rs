@@ -32,10 +32,6 @@ pub(crate) async fn me(who: Authenticated) -> Json<Value> {
     Json(json!({"subject": who.caller.principal.subject(), "tenant": who.caller.tenant(), "groups": who.caller.groups}))
 }
 
-pub(crate) async fn nothing_here() -> Problem {
-    Problem::absent("this path")
-}
-
 pub(crate) async fn no_such_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "This path does not take that method")
 }

@@ -1,13 +1,20 @@
 //! The handlers, one module for each noun.
 
 pub(crate) mod apply;
+pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod auth;
+pub(crate) mod events;
+pub(crate) mod forensics;
 pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod meta;
+pub(crate) mod metrics;
 pub(crate) mod resources;
 pub(crate) mod runs;
+pub(crate) mod search;
 pub(crate) mod secrets;
+pub(crate) mod workers;
 
 use crate::Problem;
 use mandate_kernel::ResourceName;

@@ -2,22 +2,28 @@
 
 use crate::auth::Authenticated;
 use crate::body::{Asked, Named};
+use crate::cursor::Listing;
 use crate::handlers::{page_size, resource_name};
-use crate::{ApiState, Problem, view};
+use crate::{ApiState, Problem, conditional, view};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use mandate_directory::Kind;
 use mandate_engine::{Denied, Target};
 use mandate_kernel::ResourceName;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// At most so many; 50 when absent, 500 at most.
     limit: Option<usize>,
-    after: Option<String>,
+    /// `next` of the page before.
+    #[serde(alias = "after")]
+    cursor: Option<String>,
 }
 
 pub(crate) async fn list(
@@ -28,17 +34,20 @@ pub(crate) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let kind: Kind = kind.parse().map_err(|e| Problem::absent(&format!("{e}")))?;
     let limit = page_size(query.limit);
+    let listing = Listing { tenant: who.context.tenant(), list: "resources", filters: kind.as_str().to_owned() };
+    let after = listing.position(query.cursor.as_deref())?;
     let mut items = Vec::new();
     let mut last = None;
     for record in who.context.store().resources(kind.as_str()).await? {
-        if query.after.as_ref().is_some_and(|after| record.name <= *after) {
+        if after.as_ref().is_some_and(|after| record.name <= *after) {
             continue;
         }
         let Ok(name) = ResourceName::new(record.name.clone()) else { continue };
         let target = Target::Config { kind, name: &name };
         if state.engine.may(&who.context, &who.caller, kind.view(), &target).await? {
             if items.len() == limit {
-                return Ok(Json(view::list(items, last)));
+                let next = last.map(|last: String| listing.after(&last));
+                return Ok(Json(view::list(items, next)));
             }
             items.push(view::resource(&record));
             last = Some(record.name);
@@ -50,8 +59,9 @@ pub(crate) async fn list(
 pub(crate) async fn one(
     State(state): State<ApiState>,
     who: Authenticated,
+    headers: HeaderMap,
     Named((kind, project, name)): Named<(String, String, String)>,
-) -> Result<(HeaderMap, Json<Value>), Problem> {
+) -> Result<Response, Problem> {
     let kind: Kind = kind.parse().map_err(|e| Problem::absent(&format!("{e}")))?;
     let name = resource_name(&project, &name)?;
     let absent = || Problem::absent(&format!("{} {name}", kind.as_str()));
@@ -61,9 +71,5 @@ pub(crate) async fn one(
         Err(failed) => return Err(failed.into()),
     }
     let record = who.context.store().resource(kind.as_str(), name.as_str()).await?.ok_or_else(absent)?;
-    let mut headers = HeaderMap::new();
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", record.version)) {
-        headers.insert(header::ETAG, etag);
-    }
-    Ok((headers, Json(view::resource(&record))))
+    Ok(conditional::answer(&headers, &record.version.to_string(), view::resource(&record)))
 }

@@ -2,8 +2,9 @@
 
 use crate::auth::Authenticated;
 use crate::body::{Asked, Body, Named};
+use crate::cursor::Listing;
 use crate::handlers::page_size;
-use crate::{ApiState, Problem, admin, view};
+use crate::{ApiState, Problem, admin, conditional, view};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,26 +14,34 @@ use mandate_gate::{Access, Permit};
 use mandate_journal::{RunQuery, RunRecord};
 use mandate_kernel::{Action, Duration, Environment, ResourceName, RunId, StepSeq, is_exact};
 use mandate_ledger::EventKind;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The longest a request may wait for a run, in seconds.
 const MAX_WAIT: u64 = 60;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartBody {
+    /// `PROJECT/NAME` of the Worker.
+    #[schemars(with = "String")]
     worker: ResourceName,
+    /// Where; the Worker's default when absent.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     environment: Option<Environment>,
+    /// Why, in words a reviewer will understand.
     purpose: String,
+    /// What the Worker works on.
     #[serde(default)]
     input: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wait {
+    /// Answer when the run has ended or waits, or after so many seconds, 60 at most.
     wait: Option<u64>,
 }
 
@@ -49,10 +58,7 @@ pub(crate) async fn start(
     headers: HeaderMap,
     Body(body): Body<StartBody>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let start_key = match headers.get("idempotency-key") {
-        None => None,
-        Some(value) => Some(idempotency_key(value.to_str().unwrap_or_default())?),
-    };
+    let start_key = start_key(&headers)?;
     let request = StartRequest {
         worker: body.worker,
         environment: body.environment,
@@ -60,6 +66,22 @@ pub(crate) async fn start(
         input: body.input,
         start_key,
     };
+    begin(&state, &who, wait, request).await
+}
+
+/// The caller's word that a repetition is the same request.
+pub(crate) fn start_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    headers.get("idempotency-key").map(|value| idempotency_key(value.to_str().unwrap_or_default())).transpose()
+}
+
+/// Starts a run, or finds the one that the same request started.
+pub(crate) async fn begin(
+    state: &ApiState,
+    who: &Authenticated,
+    wait: Wait,
+    request: StartRequest,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    state.door.throttle.start(&who.caller, state.engine.ports().clock.now())?;
     let asked = request.clone();
     let (run, again) = match state.engine.start(&who.caller, request).await {
         Ok(started) => (started.run, false),
@@ -69,7 +91,7 @@ pub(crate) async fn start(
     };
     let patience = wait.patience().unwrap_or(Duration::from_millis(0));
     let record = state.engine.settled(&who.context, &run, patience).await?;
-    if again && !(is_of(&record, &asked) && same_input(&state, &who, &record, &asked.input).await?) {
+    if again && !(is_of(&record, &asked) && same_input(state, who, &record, &asked.input).await?) {
         return Err(StartError::Duplicate(run).into());
     }
     Ok((StatusCode::CREATED, Json(view::run(&record))))
@@ -98,7 +120,7 @@ fn idempotency_key(text: &str) -> Result<String, Problem> {
 
 /// The run, if the caller may do `action` with it. What they may not even see is absent for them; the
 /// refusal is in the ledger either way.
-async fn allowed(
+pub(crate) async fn allowed(
     state: &ApiState,
     who: &Authenticated,
     run: &str,
@@ -128,20 +150,26 @@ pub(crate) async fn one(
     State(state): State<ApiState>,
     who: Authenticated,
     Named(run): Named<String>,
+    headers: HeaderMap,
     Asked(wait): Asked<Wait>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let (mut record, _) = allowed(&state, &who, &run, Action::RunView).await?;
     if let Some(patience) = wait.patience() {
         record = state.engine.settled(&who.context, &record.run, patience).await?;
     }
-    Ok(Json(view::run(&record)))
+    let body = view::run(&record);
+    Ok(conditional::answer(&headers, &conditional::tag_of(&body), body))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// At most so many; 50 when absent, 500 at most.
     limit: Option<usize>,
-    before: Option<String>,
+    /// `next` of the page before.
+    #[serde(alias = "before")]
+    cursor: Option<String>,
+    /// Only runs of this Worker.
     worker: Option<String>,
 }
 
@@ -150,8 +178,10 @@ pub(crate) async fn list(
     who: Authenticated,
     Asked(query): Asked<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let bad = |what: &str| Problem::invalid("invalid-query", format!("`{what}` is not what this list gave"));
-    let mut before = query.before.as_deref().map(str::parse::<RunId>).transpose().map_err(|_| bad("before"))?;
+    let bad = |what: &str| Problem::invalid("invalid-query", format!("`{what}` is not a name"));
+    let filters = query.worker.clone().unwrap_or_default();
+    let listing = Listing { tenant: who.context.tenant(), list: "runs", filters };
+    let mut before: Option<RunId> = listing.parsed(query.cursor.as_deref())?;
     let worker = query.worker.as_deref().map(str::parse::<ResourceName>).transpose().map_err(|_| bad("worker"))?;
     let limit = page_size(query.limit);
     let mut items = Vec::new();
@@ -162,7 +192,7 @@ pub(crate) async fn list(
             if state.engine.may(&who.context, &who.caller, Action::RunView, &Target::Run(record)).await? {
                 items.push(view::run(record));
                 if items.len() == limit {
-                    return Ok(Json(view::list(items, before.map(String::from))));
+                    return Ok(Json(view::list(items, before.map(|last| listing.after(last.as_str())))));
                 }
             }
         }
@@ -172,14 +202,25 @@ pub(crate) async fn list(
     }
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EntriesQuery {
+    /// Only entries from this place in the run's chain on; 0 is the first.
+    from: Option<u64>,
+}
+
 pub(crate) async fn entries(
     State(state): State<ApiState>,
     who: Authenticated,
     Named(run): Named<String>,
+    Asked(query): Asked<EntriesQuery>,
 ) -> Result<Json<Value>, Problem> {
     let (record, _) = allowed(&state, &who, &run, Action::RunView).await?;
     let entries = who.context.store().run_entries(&record.run).await?;
-    Ok(Json(view::list(entries.iter().map(|(index, bytes)| view::entry(*index, bytes)).collect(), None)))
+    // A run's chain has no gaps, so that an entry's place in it is its sequence number.
+    let from = query.from.unwrap_or(0);
+    let wanted = entries.iter().skip(usize::try_from(from).unwrap_or(usize::MAX));
+    Ok(Json(view::list(wanted.map(|(index, bytes)| view::entry(*index, bytes)).collect(), None)))
 }
 
 pub(crate) async fn kill(
@@ -198,12 +239,16 @@ pub(crate) async fn kill(
     Ok(Json(answer))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolveBody {
+    /// Which step; may be left out when only one is in doubt.
     #[serde(default)]
+    #[schemars(with = "Option<u32>")]
     step: Option<StepSeq>,
+    /// Whether the effect happened.
     happened: bool,
+    /// The value that the run goes on with, if it happened.
     #[serde(default)]
     value: Value,
 }

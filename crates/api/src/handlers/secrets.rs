@@ -9,14 +9,17 @@ use axum::extract::State;
 use mandate_directory::CredentialSpec;
 use mandate_engine::Target;
 use mandate_kernel::{Action, ResourceName, Secret};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
 
 /// A secret on its way in: read straight into a wiped place.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutBody {
+    /// The secret. There is no way to read it again.
     #[serde(deserialize_with = "secret")]
+    #[schemars(with = "String")]
     value: Secret<Vec<u8>>,
 }
 
