@@ -49,6 +49,7 @@ fn run(cli: Cli, io: &Io) -> Result<Exit, CliError> {
             }
         }
     });
+    house::last_traces();
     runtime.shutdown_timeout(LAST_WORDS);
     done
 }

@@ -12,22 +12,50 @@ mod attacks;
 mod bad_input;
 #[path = "product/boundary.rs"]
 mod boundary;
+#[path = "product/browser.rs"]
+mod browser;
 #[path = "product/canaries.rs"]
 mod canaries;
 #[path = "product/contract.rs"]
 mod contract;
+#[path = "product/damaged.rs"]
+mod damaged;
+#[path = "product/events.rs"]
+mod events;
 #[path = "product/evidence.rs"]
 mod evidence;
 #[path = "product/foreign.rs"]
 mod foreign;
+#[path = "product/forensics.rs"]
+mod forensics;
 #[path = "product/grants.rs"]
 mod grants;
 #[path = "product/lateral.rs"]
 mod lateral;
+#[path = "product/login.rs"]
+mod login;
 #[path = "product/receiver.rs"]
 mod receiver;
+#[path = "product/samples.rs"]
+mod samples;
 #[path = "product/serve.rs"]
 mod serve;
+#[path = "product/sessions.rs"]
+mod sessions;
+#[path = "product/sign_in.rs"]
+mod sign_in;
+#[path = "product/story.rs"]
+mod story;
+#[path = "product/strict.rs"]
+mod strict;
+#[path = "product/surface.rs"]
+mod surface;
+#[path = "product/tampered.rs"]
+mod tampered;
+#[path = "product/telemetry.rs"]
+mod telemetry;
+#[path = "product/tls.rs"]
+mod tls;
 #[path = "product/tokens.rs"]
 mod tokens;
 #[path = "product/world.rs"]

@@ -1,6 +1,7 @@
 //! The HTTP client: authentication, bounds on time and size, and errors as the server means them.
 
 use super::error::Problem;
+use super::signed_in::Keeper;
 use super::{CliError, Exit};
 use mandate_kernel::Secret;
 use reqwest::{Method, RequestBuilder, Url};
@@ -26,6 +27,8 @@ pub(crate) enum Credential {
     Account(String),
     /// An access token from elsewhere.
     Token(Secret<String>),
+    /// Whoever signed in by `mandate login`.
+    SignedIn(Keeper),
     /// Nobody.
     None,
 }
@@ -35,7 +38,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     credential: Credential,
-    /// What the development provider gave last.
+    /// What the development provider gave last, or what was kept from the sign-in.
     granted: Mutex<Option<Secret<String>>>,
 }
 
@@ -156,10 +159,14 @@ impl Client {
     async fn send(&self, call: &Call<'_>) -> Result<Answer, CliError> {
         let answer = self.attempt(call).await?;
         // A token of the development provider is short-lived; a long wait outlives it.
-        if answer.status == 401 && self.granted.lock().await.take().is_some() {
-            return self.attempt(call).await;
+        if answer.status != 401 {
+            return Ok(answer);
         }
-        Ok(answer)
+        let Some(refused) = self.granted.lock().await.take() else { return Ok(answer) };
+        if let Credential::SignedIn(keeper) = &self.credential {
+            *self.granted.lock().await = Some(Secret::new(keeper.token(Some(refused.expose())).await?));
+        }
+        self.attempt(call).await
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Answer, CliError> {
@@ -198,9 +205,15 @@ impl Client {
                     None => request,
                 })
             }
+            Credential::SignedIn(keeper) => {
+                let token = keeper.token(None).await?;
+                let request = request.bearer_auth(&token);
+                *self.granted.lock().await = Some(Secret::new(token));
+                Ok(request)
+            }
             Credential::None => Err(CliError::usage_help(
                 "it is not said as whom",
-                "pass --as ACCOUNT (with `mandate dev`), or put an access token into MANDATE_TOKEN",
+                "`mandate login`, or pass --as ACCOUNT (with `mandate dev`), or put an access token into MANDATE_TOKEN",
             )),
         }
     }
@@ -213,7 +226,7 @@ impl Client {
             404 => {
                 return Err(CliError::usage_help(
                     "--as works with `mandate dev` only",
-                    "this server has an identity provider of its own: sign in there, and put the access token into MANDATE_TOKEN",
+                    "this server has an identity provider of its own: `mandate login`, or put an access token of it into MANDATE_TOKEN",
                 ));
             }
             status => return Err(CliError::Problem(Box::new(Problem::of(status, &answer.body)))),

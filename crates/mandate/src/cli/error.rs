@@ -80,6 +80,7 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } | Self::Findings { .. } => Exit::Usage,
+            Self::Problem(problem) if problem.code() == Some("ledger-damaged") => Exit::Unverified,
             Self::Problem(problem) => Exit::of_status(problem.status),
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unverified { .. } => Exit::Unverified,
@@ -224,8 +225,13 @@ impl Problem {
     }
 
     fn advice(&self) -> Option<String> {
+        if self.code() == Some("ledger-damaged") {
+            return Some("`mandate audit verify --data-dir` on the server's machine says where".to_owned());
+        }
         let what = match self.status {
-            401 => "sign in: pass --as ACCOUNT (with `mandate dev`), or put a fresh access token into MANDATE_TOKEN",
+            401 => {
+                "sign in: `mandate login`, or pass --as ACCOUNT (with `mandate dev`), or put a fresh access token into MANDATE_TOKEN"
+            }
             403 => {
                 "ask an owner for the right, or change what is asked for; whoever reads the ledger finds the decision with `mandate audit search`"
             }

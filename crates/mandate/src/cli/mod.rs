@@ -8,6 +8,8 @@ mod exit;
 mod files;
 pub(crate) mod manifests;
 mod output;
+mod provider;
+mod signed_in;
 mod time;
 mod yaml;
 
@@ -19,6 +21,7 @@ use args::{ClientCommand, Global};
 use client::{Client, Credential};
 use mandate_kernel::Secret;
 use output::Output;
+use signed_in::Keeper;
 use std::sync::OnceLock;
 
 /// One command under way: where results go, and the server, once it is needed.
@@ -44,16 +47,33 @@ impl<'a> Session<'a> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::new(&self.global.url, self.credential())?;
+        let client = Client::new(&self.global.url, self.credential()?)?;
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn credential(&self) -> Credential {
+    /// The server's URL, as it was given.
+    fn url(&self) -> &str {
+        &self.global.url
+    }
+
+    /// Whether a person looks at stderr.
+    fn err_is_terminal(&self) -> bool {
+        self.io.err_is_terminal()
+    }
+
+    /// As whom: an account, a token, or whoever signed in here.
+    fn credential(&self) -> Result<Credential, CliError> {
         let given = |text: &Option<String>| text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
         match (given(&self.global.account), given(&self.token)) {
-            (Some(account), _) => Credential::Account(account),
-            (None, Some(token)) => Credential::Token(Secret::new(token)),
-            (None, None) => Credential::None,
+            (Some(account), _) => Ok(Credential::Account(account)),
+            (None, Some(token)) => Ok(Credential::Token(Secret::new(token))),
+            (None, None) => {
+                let keeper = Keeper::new(Client::new(&self.global.url, Credential::None)?.url());
+                Ok(match keeper {
+                    Some(keeper) if keeper.load()?.is_some() => Credential::SignedIn(keeper),
+                    _ => Credential::None,
+                })
+            }
         }
     }
 }
@@ -64,12 +84,15 @@ impl<'a> Session<'a> {
 /// [`CliError`]; its exit code is the command's.
 pub(crate) async fn execute(session: &Session<'_>, command: ClientCommand) -> Result<Exit, CliError> {
     match command {
+        ClientCommand::Login(args) => commands::login::login(session, args).await,
+        ClientCommand::Logout => commands::login::logout(session),
         ClientCommand::Apply(args) => commands::apply::apply(session, args).await,
         ClientCommand::Diff(args) => commands::diff::diff(session, args).await,
         ClientCommand::Get(args) => commands::resources::get(session, args).await,
         ClientCommand::Describe(args) => commands::resources::describe(session, args).await,
         ClientCommand::Run(args) => commands::run::run(session, args).await,
         ClientCommand::Runs(command) => commands::runs::runs(session, command).await,
+        ClientCommand::Approvals(command) => commands::approvals::approvals(session, command).await,
         ClientCommand::Passport(command) => commands::passport::passport(session, command).await,
         ClientCommand::Artifact(command) => commands::artifact::artifact(session, command).await,
         ClientCommand::Audit(command) => commands::audit::audit(session, command).await,

@@ -54,6 +54,27 @@ impl Io {
         self.input_is_terminal
     }
 
+    /// Whether a person looks at stderr.
+    pub(crate) const fn err_is_terminal(&self) -> bool {
+        self.err_is_terminal
+    }
+
+    /// One line of the input, as a person typed it.
+    pub(crate) fn read_line(&self) -> Result<String, CliError> {
+        let mut line = Vec::new();
+        let mut byte = [0u8];
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        while line.len() < 1024
+            && input.read(&mut byte).map_err(|e| CliError::usage(format!("stdin can't be read: {e}")))? == 1
+        {
+            if byte == *b"\n" {
+                break;
+            }
+            line.extend_from_slice(&byte);
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
     /// All of the input, at most `limit` bytes.
     pub(crate) fn read_input(&self, limit: u64) -> Result<Vec<u8>, CliError> {
         let mut bytes = Vec::new();
@@ -155,6 +176,11 @@ impl<'a> Output<'a> {
         if self.io.err_is_terminal {
             self.io.write_err(&format!("{}\n", shown(text)));
         }
+    }
+
+    /// Puts a question to whoever sits there.
+    pub(crate) fn ask(&self, text: &str) {
+        self.io.write_err(text);
     }
 
     /// Tells something that is not an error of the command, such as why a run ended as it did.

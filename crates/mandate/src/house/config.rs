@@ -1,19 +1,30 @@
 //! The configuration file of `mandate serve`.
 
+use super::oidc::{BrowserClient, Keys, Trust};
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, bail};
-use mandate_kernel::{SystemEntropy, Tenant};
+use mandate_api::{DoorConfig, Rate, ThrottleConfig};
+use mandate_directory::SessionLifetimes;
+use mandate_identity::Audience;
+use mandate_kernel::{Duration, Secret, SystemEntropy, Tenant};
 use mandate_vault::RootKey;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 /// All of it. Unknown keys are refused.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ServeConfig {
-    /// Address to listen on; a loopback address until TLS is terminated here.
+    /// Address to listen on. One that others can reach needs `tls`, or a proxy that is trusted.
     pub listen: SocketAddr,
+    /// TLS, ended here.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// Whether a proxy of ours stands before this server, ends TLS, and writes `X-Forwarded-For`.
+    #[serde(default)]
+    pub trusted_proxy: bool,
     /// The URL by which callers reach it; tokens are issued below it.
     pub public_url: String,
     /// Where the database and the trust anchor are.
@@ -26,6 +37,73 @@ pub(crate) struct ServeConfig {
     pub witness: WitnessConfig,
     /// The tenants served.
     pub tenants: Vec<TenantConfig>,
+    /// How long browser sessions live.
+    #[serde(default)]
+    pub sessions: SessionsConfig,
+    /// What is throttled.
+    #[serde(default)]
+    pub throttle: ThrottleSettings,
+}
+
+/// Certificate and key, PEM files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct TlsConfig {
+    /// The server's certificate, then those between it and the root.
+    pub certificate: PathBuf,
+    /// Its key; only this user may read it.
+    pub key: PathBuf,
+}
+
+/// How long browser sessions live, in seconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct SessionsConfig {
+    /// However much it is used.
+    pub absolute_seconds: u64,
+    /// Without use.
+    pub idle_seconds: u64,
+}
+
+impl Default for SessionsConfig {
+    fn default() -> Self {
+        let lifetimes = SessionLifetimes::default();
+        Self { absolute_seconds: lifetimes.absolute.as_secs(), idle_seconds: lifetimes.idle.as_secs() }
+    }
+}
+
+/// What is throttled. Each `…PerMinute` in the long run, each `…Burst` at once.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct ThrottleSettings {
+    /// Requests to the sign-in endpoints, for each address.
+    pub sign_in_per_minute: u32,
+    pub sign_in_burst: u32,
+    /// Starts of runs by one person; 0 for no limit.
+    pub starts_by_person_per_minute: u32,
+    pub starts_by_person_burst: u32,
+    /// Starts of runs in one tenant; 0 for no limit.
+    pub starts_in_tenant_per_minute: u32,
+    pub starts_in_tenant_burst: u32,
+    /// So many wrong tokens from one address within five minutes lock it out.
+    pub wrong_tokens: u32,
+}
+
+impl Default for ThrottleSettings {
+    fn default() -> Self {
+        let limits = ThrottleConfig::default();
+        let rate = |rate: Option<Rate>| rate.map_or((0, 0), |rate| (rate.per_minute, rate.burst));
+        let (person, tenant) = (rate(limits.starts_by_person), rate(limits.starts_in_tenant));
+        Self {
+            sign_in_per_minute: limits.sign_in.per_minute,
+            sign_in_burst: limits.sign_in.burst,
+            starts_by_person_per_minute: person.0,
+            starts_by_person_burst: person.1,
+            starts_in_tenant_per_minute: tenant.0,
+            starts_in_tenant_burst: tenant.1,
+            wrong_tokens: limits.wrong_tokens,
+        }
+    }
 }
 
 /// Where the root key comes from: exactly one.
@@ -71,14 +149,74 @@ pub(crate) struct TenantProvider {
     pub issuer: String,
     /// The audience its tokens for this API name.
     pub audience: String,
-    /// A file with its JSON Web Key Set.
-    pub jwks_file: PathBuf,
+    /// What people know it as; its host when left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A file with its JSON Web Key Set; when left out they are found by its metadata.
+    #[serde(default)]
+    pub jwks_file: Option<PathBuf>,
+    /// Its client for browsers; without one nobody signs in by a browser.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// That client's secret, if it is not a public one. Never the secret itself.
+    #[serde(default)]
+    pub client_secret: Option<SecretSource>,
+    /// Its public client for `mandate login`.
+    #[serde(default)]
+    pub command_line_client_id: Option<String>,
+    /// What is asked for at sign-in.
+    #[serde(default = "scopes")]
+    pub scopes: Vec<String>,
     /// The claim with the groups.
     #[serde(default = "groups")]
     pub groups_claim: String,
     /// Token types accepted.
     #[serde(default = "types")]
     pub types: Vec<String>,
+}
+
+/// Where a secret comes from: exactly one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) enum SecretSource {
+    /// A file that only this user can read; one line break at its end is not part of it.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+    /// A systemd credential.
+    Systemd(String),
+}
+
+impl SecretSource {
+    fn read(&self) -> Result<Secret<String>> {
+        let path = match self {
+            Self::Env(name) => {
+                let value = std::env::var(name).with_context(|| format!("the variable {name} holds no text"))?;
+                return Ok(Secret::new(value));
+            }
+            Self::File(path) => path.clone(),
+            Self::Systemd(name) if name.contains('/') => bail!("`{name}` is not the name of a credential"),
+            Self::Systemd(name) => {
+                let folder =
+                    std::env::var_os("CREDENTIALS_DIRECTORY").context("systemd gave this process no credentials")?;
+                PathBuf::from(folder).join(name)
+            }
+        };
+        let mode = std::fs::metadata(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        if matches!(self, Self::File(_)) && mode.permissions().mode() & 0o077 != 0 {
+            bail!("{} can be read by others: chmod 600 it, and replace the secret", path.display());
+        }
+        let mut text = std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        if text.is_empty() {
+            bail!("{} is empty", path.display());
+        }
+        Ok(Secret::new(text))
+    }
+}
+
+fn scopes() -> Vec<String> {
+    vec!["openid".to_owned(), "profile".to_owned()]
 }
 
 fn groups() -> String {
@@ -96,13 +234,46 @@ impl ServeConfig {
         let parsed = mandate_flow::yaml::parse(&path.display().to_string(), &text)?;
         let config: Self =
             serde_json::from_value(parsed.into_value()).with_context(|| format!("{}", path.display()))?;
-        if !config.listen.ip().is_loopback() {
-            bail!(
-                "{}: listen on a loopback address and put a proxy with TLS before it; this release does not end TLS itself",
-                path.display()
-            );
-        }
+        config.check().with_context(|| format!("{}", path.display()))?;
         Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.listen.ip().is_loopback() && self.tls.is_none() && !self.trusted_proxy {
+            bail!("listen on a loopback address, or give `tls`, or set `trustedProxy: true` for a proxy that ends TLS");
+        }
+        let url = reqwest::Url::parse(&self.public_url).context("publicUrl is not a URL")?;
+        let plain_at_home = url.scheme() == "http" && super::oidc::is_here(&url) && self.tls.is_none();
+        if url.scheme() != "https" && !plain_at_home {
+            bail!("publicUrl begins with https://: tokens and sessions travel by it");
+        }
+        if url.path() != "/" || url.query().is_some() {
+            bail!("publicUrl is a host without a path");
+        }
+        if self.sessions.idle_seconds == 0 || self.sessions.absolute_seconds < self.sessions.idle_seconds {
+            bail!("sessions: idleSeconds is at least 1, absoluteSeconds at least idleSeconds");
+        }
+        Ok(())
+    }
+
+    /// How people come in.
+    pub(crate) fn door(&self) -> DoorConfig {
+        let ThrottleSettings { sign_in_per_minute, sign_in_burst, wrong_tokens, .. } = self.throttle;
+        let rate = |per_minute, burst| (per_minute > 0).then_some(Rate { per_minute, burst });
+        DoorConfig {
+            public_url: self.public_url.clone(),
+            lifetimes: SessionLifetimes {
+                absolute: Duration::from_secs(self.sessions.absolute_seconds),
+                idle: Duration::from_secs(self.sessions.idle_seconds),
+            },
+            throttle: ThrottleConfig {
+                sign_in: Rate { per_minute: sign_in_per_minute, burst: sign_in_burst },
+                starts_by_person: rate(self.throttle.starts_by_person_per_minute, self.throttle.starts_by_person_burst),
+                starts_in_tenant: rate(self.throttle.starts_in_tenant_per_minute, self.throttle.starts_in_tenant_burst),
+                wrong_tokens,
+                trusted_proxy: self.trusted_proxy,
+            },
+        }
     }
 
     pub(crate) fn root_key(&self) -> Result<RootKey> {
@@ -112,6 +283,46 @@ impl ServeConfig {
             RootKeySource::File(path) => RootKey::from_file(path, Some(&SystemEntropy))?,
             RootKeySource::Env(name) => RootKey::from_env(name)?,
             RootKeySource::Systemd(name) => RootKey::from_systemd(name)?,
+        })
+    }
+}
+
+impl TenantConfig {
+    /// Whom the tenant trusts.
+    pub(crate) fn trust(&self) -> Result<Trust> {
+        let from = &self.provider;
+        let keys = match &from.jwks_file {
+            None => Keys::Discovered,
+            Some(path) => {
+                let text =
+                    std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
+                Keys::Given(text)
+            }
+        };
+        if !from.scopes.iter().any(|scope| scope == "openid") {
+            bail!("tenant {}: provider.scopes holds openid", self.name);
+        }
+        let browser = match (&from.client_id, &from.client_secret) {
+            (Some(id), secret) => {
+                let secret = secret.as_ref().map(SecretSource::read).transpose().context("provider.clientSecret")?;
+                Some(BrowserClient { id: id.clone(), secret })
+            }
+            (None, Some(_)) => bail!("tenant {}: provider.clientSecret is that of provider.clientId", self.name),
+            (None, None) => None,
+        };
+        let host = reqwest::Url::parse(&from.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
+        Ok(Trust {
+            tenant: self.name.clone(),
+            name: from.name.clone().or(host).unwrap_or_else(|| from.issuer.clone()),
+            issuer: from.issuer.clone(),
+            audience: Audience::new(from.audience.clone())?,
+            keys,
+            groups_claim: from.groups_claim.clone(),
+            types: from.types.clone(),
+            leeway: Duration::from_secs(30),
+            browser,
+            command_line: from.command_line_client_id.clone(),
+            scopes: from.scopes.clone(),
         })
     }
 }

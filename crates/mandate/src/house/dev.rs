@@ -1,5 +1,7 @@
 //! `mandate dev`: everything on one machine, on the loopback address, ready in seconds.
 
+use super::door::door;
+use super::oidc::{BrowserClient, Keys, Oidc, Trust};
 use super::wiring::{Node, NodeConfig, node};
 use super::witness_client::WitnessClient;
 use super::{anchor, files, seed, signals, telemetry};
@@ -7,15 +9,19 @@ use crate::cli::args::DevArgs;
 use anyhow::{Context, Result};
 use axum::Json;
 use axum::routing::get;
-use mandate_api::{ApiState, Providers, router};
-use mandate_devkit::{ACCOUNTS, DEMO, DEV_GRANT, Devkit, DevkitConfig, OTHER, ReportFaults};
+use mandate_api::{ApiState, DoorConfig, ThrottleConfig, router};
+use mandate_devkit::{
+    ACCOUNTS, CLI_CLIENT, CONSOLE_CLIENT, DEMO, DEV_GRANT, Devkit, DevkitConfig, MailFaults, OTHER, ReportFaults,
+};
+use mandate_directory::SessionLifetimes;
 use mandate_engine::TenantContext;
-use mandate_identity::{Audience, Provider, ProviderConfig};
+use mandate_identity::Audience;
 use mandate_kernel::{Duration, Entropy, SystemClock, SystemEntropy, Tenant};
 use mandate_ledger::VerifierKey;
 use mandate_vault::RootKey;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -52,7 +58,7 @@ struct House {
     url: String,
     node: Node,
     devkit: Devkit,
-    providers: Providers,
+    oidc: Arc<Oidc>,
     witness: Child,
 }
 
@@ -80,28 +86,37 @@ impl House {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             report_faults: ReportFaults::default(),
+            mail_faults: MailFaults::default(),
+            model_faults: Vec::new(),
         })
         .await?;
-        let providers = Providers::default();
+        let trusted = [DEMO, OTHER].into_iter().map(|tenant| trust(&devkit, tenant, &url));
+        let oidc = Oidc::open(trusted.collect::<Result<_>>()?).await?;
         let mut contexts: Vec<Arc<TenantContext>> = Vec::new();
         for tenant in [DEMO, OTHER] {
             let context = node.engine.open_tenant(&Tenant::new(tenant)?).await?;
             seed::seed(&node.engine, &context, &devkit, folder).await?;
-            providers.set(provider(&devkit, tenant, &url).await?);
             contexts.push(context);
         }
         anchor::ensure(&anchor_path, key, &contexts).await?;
         for context in &contexts {
             node.engine.keep_ledger(context).await?;
         }
-        Ok(Self { folder: folder.to_path_buf(), url, node, devkit, providers, witness })
+        Ok(Self { folder: folder.to_path_buf(), url, node, devkit, oidc, witness })
     }
 
     async fn run(mut self, listener: tokio::net::TcpListener) -> Result<()> {
         let port = listener.local_addr()?.port();
+        let at_home = DoorConfig {
+            public_url: self.url.clone(),
+            lifetimes: SessionLifetimes::default(),
+            throttle: ThrottleConfig::generous(),
+        };
         let state = ApiState {
             engine: Arc::clone(&self.node.engine),
-            providers: self.providers.clone(),
+            providers: self.oidc.providers(),
+            door: door(&at_home, &self.node.store, Arc::clone(&self.oidc)),
+            streams: signals::streams(),
             hosts: Arc::new(vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")]),
         };
         let about = self.about_provider();
@@ -112,7 +127,8 @@ impl House {
             tracing::info!(runs = recovering, "interrupted runs are taken up");
         }
         writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
-        let served = axum::serve(listener, router).with_graceful_shutdown(signals::told_to_end()).await;
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(listener, service).with_graceful_shutdown(signals::told_to_end()).await;
         self.node.engine.close();
         self.node.store.close().await;
         self.devkit.shutdown().await;
@@ -133,6 +149,7 @@ impl House {
             "data_dir": self.folder,
             "accounts": accounts,
             "report_url": self.devkit.report_url(),
+            "mail_url": self.devkit.mail_url(),
         })
     }
 
@@ -148,19 +165,20 @@ impl House {
 }
 
 /// The platform believes the development provider as it would any other: by its published keys.
-async fn provider(devkit: &Devkit, tenant: &str, audience: &str) -> Result<Provider> {
-    let issuer = devkit.provider_url(tenant);
-    let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(5)).build()?;
-    let jwks = http.get(format!("{issuer}/jwks.json")).send().await?.error_for_status()?.text().await?;
-    Ok(Provider::new(ProviderConfig {
-        issuer,
-        audience: Audience::new(audience)?,
+fn trust(devkit: &Devkit, tenant: &str, audience: &str) -> Result<Trust> {
+    Ok(Trust {
         tenant: Tenant::new(tenant)?,
-        jwks,
+        name: "Development provider".to_owned(),
+        issuer: devkit.provider_url(tenant),
+        audience: Audience::new(audience)?,
+        keys: Keys::Discovered,
         groups_claim: "groups".to_owned(),
         types: vec!["at+jwt".to_owned()],
         leeway: Duration::from_secs(5),
-    })?)
+        browser: Some(BrowserClient { id: CONSOLE_CLIENT.to_owned(), secret: None }),
+        command_line: Some(CLI_CLIENT.to_owned()),
+        scopes: vec!["openid".to_owned()],
+    })
 }
 
 /// Starts the witness: this program again, as a process of its own with a key of its own. It ends when

@@ -3,18 +3,22 @@
 mod anchor;
 mod config;
 mod dev;
+mod door;
 mod files;
 #[cfg(debug_assertions)]
 mod full_disk;
 mod moved;
+pub(crate) mod oidc;
 mod seed;
 mod serve;
 mod signals;
 mod telemetry;
+mod tls;
 mod wiring;
 mod witness_client;
 mod witness_server;
 
 pub(crate) use dev::dev;
 pub(crate) use serve::serve;
+pub(crate) use telemetry::stop as last_traces;
 pub(crate) use witness_server::witness;

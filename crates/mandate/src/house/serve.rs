@@ -1,19 +1,20 @@
 //! `mandate serve`: a node that believes its tenants' OpenID providers and nobody else.
 
 use super::config::{ServeConfig, TenantConfig};
+use super::door::door;
+use super::oidc::Oidc;
 use super::wiring::{NodeConfig, node};
 use super::witness_client::WitnessClient;
-use super::{anchor, files, signals, telemetry};
+use super::{anchor, files, signals, telemetry, tls};
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, anyhow};
 use mandate_api::admin::{self, Actor};
-use mandate_api::{ApiState, Providers, router};
+use mandate_api::{ApiState, router};
 use mandate_engine::{Engine, TenantContext};
-use mandate_identity::{Audience, Provider, ProviderConfig};
-use mandate_kernel::Duration;
 use mandate_ledger::VerifierKey;
 use serde_json::json;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Runs a node until it is told to end.
@@ -31,11 +32,13 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         root: config.root_key()?,
         witness: Arc::new(client),
     })?;
-    let providers = Providers::default();
+    let trusted = config.tenants.iter().map(TenantConfig::trust).collect::<Result<Vec<_>>>()?;
+    // What can't be served is told before anything is.
+    config.tls.as_ref().map(tls::read).transpose()?;
+    let oidc = Oidc::open(trusted).await?;
     let mut contexts = Vec::new();
     for tenant in &config.tenants {
         let context = node.engine.open_tenant(&tenant.name).await?;
-        providers.set(provider(tenant)?);
         first_administrators(&node.engine, &context, tenant).await?;
         contexts.push(context);
     }
@@ -45,29 +48,28 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         node.engine.keep_ledger(context).await?;
     }
     let listener = tokio::net::TcpListener::bind(config.listen).await.context("the server can't listen")?;
-    let state = ApiState { engine: Arc::clone(&node.engine), providers, hosts: Arc::default() };
+    let state = ApiState {
+        engine: Arc::clone(&node.engine),
+        providers: oidc.providers(),
+        door: door(&config.door(), &node.store, Arc::clone(&oidc)),
+        streams: signals::streams(),
+        hosts: Arc::default(),
+    };
+    oidc.keep_reading();
     node.engine.recover().await?;
     let ready = json!({"url": config.public_url, "listen": listener.local_addr()?, "trust": trust});
     writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
-    let served = axum::serve(listener, router(state)).with_graceful_shutdown(signals::told_to_end()).await;
+    let served = match &config.tls {
+        Some(tls) => tls::serve(listener.into_std()?, tls, router(state)).await,
+        None => {
+            let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+            let serving = axum::serve(listener, service).with_graceful_shutdown(signals::told_to_end());
+            serving.await.context("the server stopped")
+        }
+    };
     node.engine.close();
     node.store.close().await;
-    served.context("the server stopped")
-}
-
-fn provider(tenant: &TenantConfig) -> Result<Provider> {
-    let from = &tenant.provider;
-    let jwks = std::fs::read_to_string(&from.jwks_file)
-        .with_context(|| format!("{} can't be read", from.jwks_file.display()))?;
-    Ok(Provider::new(ProviderConfig {
-        issuer: from.issuer.clone(),
-        audience: Audience::new(from.audience.clone())?,
-        tenant: tenant.name.clone(),
-        jwks,
-        groups_claim: from.groups_claim.clone(),
-        types: from.types.clone(),
-        leeway: Duration::from_secs(30),
-    })?)
+    served
 }
 
 /// Gives a new tenant its first administrators. From then on roles are given by people.

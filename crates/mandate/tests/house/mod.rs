@@ -161,27 +161,52 @@ impl House {
         }
     }
 
-    /// As [`House::all_runs`], once none of them runs; panics when one still does after `patience`.
+    /// Has the finance director say yes to whatever the run waits for; `false` when it waits for nothing.
+    pub(crate) fn approve(&self, run: &str) -> bool {
+        let token = self.token("finance-director");
+        let list = self.http("GET", &format!("/v1/approvals?state=pending&run={run}"), Some(&token), None);
+        let pending = list.json()["items"].as_array().cloned().unwrap_or_default();
+        for approval in &pending {
+            let path = format!("/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
+            let body = serde_json::json!({"digest": approval["arguments_digest"]});
+            let said = self.http("POST", &path, Some(&token), Some(&body));
+            // Somebody else may have been faster, or the run was stopped.
+            assert!([200, 404, 409].contains(&said.status), "{said:?}");
+        }
+        !pending.is_empty()
+    }
+
+    /// As [`House::all_runs`], once none of them runs; panics when one still does after `patience`. What waits
+    /// for an approval gets it.
     pub(crate) fn all_settled(&self, patience: Duration) -> BTreeMap<String, Value> {
         let begun = Instant::now();
         loop {
             let runs = self.all_runs();
             let running: Vec<_> = runs.values().filter(|run| run["state"] == "running").collect();
-            if running.is_empty() {
+            let waiting: Vec<_> = runs.values().filter(|run| run["waiting_for"] == "approval").collect();
+            if running.is_empty() && waiting.is_empty() {
                 return runs;
+            }
+            for run in &waiting {
+                self.approve(run["run"].as_str().unwrap());
             }
             assert!(begun.elapsed() < patience, "runs still run: {running:#?}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// The run once it no longer runs; panics when it still does after `patience`.
+    /// The run once it no longer runs; panics when it still does after `patience`. If it waits for an approval
+    /// it gets it.
     pub(crate) fn settled(&self, run: &str, patience: Duration) -> Value {
         let begun = Instant::now();
         let token = self.token("finance-lead");
         loop {
             let reply = self.http("GET", &format!("/v1/runs/{run}?wait=5"), Some(&token), None);
             let view = reply.json();
+            if reply.status == 200 && view["waiting_for"] == "approval" {
+                self.approve(run);
+                continue;
+            }
             if reply.status == 200 && view["state"] != "running" {
                 return view;
             }

@@ -107,6 +107,7 @@ pub(crate) fn ports_for(data_dir: &Path) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let ports = json!({
         "provider": unused_port(), "warehouse": unused_port(), "ledgerbook": unused_port(), "reports": unused_port(),
+        "model": unused_port(), "smtp": unused_port(), "mail": unused_port(),
     });
     std::fs::write(file, ports.to_string()).unwrap();
 }

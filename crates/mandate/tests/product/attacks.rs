@@ -116,6 +116,7 @@ fn a_start_key_means_one_request_and_an_artefact_leaves_a_trace() {
     let other = start(&house, "finance-lead", &body("2026-Q1"), "K1");
     assert_eq!((other.status, problem(&other)), (409, "duplicate-start".to_owned()));
     let run = first.json()["run"].as_str().unwrap().to_owned();
+    house.settled(&run, Duration::from_secs(30));
     let path = format!("/v1/runs/{run}/artifact");
     assert_eq!(house.http("GET", &path, Some(&house.token("auditor")), None).status, 200);
     let deadline = Instant::now() + Duration::from_secs(10);

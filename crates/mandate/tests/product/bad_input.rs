@@ -213,7 +213,7 @@ fn bad_paths_and_queries_get_problems_of_their_own() {
     let lead = house.token("finance-lead");
     for (method, path, status, code) in [
         ("GET", "/v1/runs?limit=many", 422, "invalid-query"),
-        ("GET", "/v1/runs?before=yesterday", 422, "invalid-query"),
+        ("GET", "/v1/runs?before=yesterday", 422, "invalid-cursor"),
         ("GET", "/v1/runs?worker=x", 422, "invalid-query"),
         ("GET", "/v1/runs?odd=1", 422, "invalid-query"),
         ("GET", "/v1/runs/run_nonsense", 404, "not-found"),

@@ -13,15 +13,26 @@ fn the_ready_line_says_where_everything_is() {
     assert_eq!(ready["url"], format!("http://127.0.0.1:{}", house.port()));
     let names: BTreeSet<&str> =
         ready["accounts"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
-    let wanted =
-        ["admin", "finance-lead", "finance-director", "finance-analyst", "product-lead", "auditor", "other-admin"];
-    assert_eq!(names, BTreeSet::from(wanted));
+    let wanted = [
+        "admin",
+        "finance-lead",
+        "finance-director",
+        "finance-analyst",
+        "product-lead",
+        "claims-clerk",
+        "claims-handler",
+        "claims-lead",
+        "auditor",
+        "other-admin",
+    ];
+    assert!(names.is_superset(&BTreeSet::from(wanted)), "{names:?}");
     for account in wanted {
         let me = house.http("GET", "/v1/me", Some(&house.token(account)), None).json();
         assert_eq!(me["subject"], format!("user:{account}"));
         assert_eq!(me["tenant"], if account == "other-admin" { "other" } else { "demo" });
     }
     assert_eq!(house.reports(), Vec::<Value>::new());
+    assert_eq!(http::get(ready["mail_url"].as_str().unwrap()).unwrap().json(), json!([]));
     assert_eq!(http::get(&format!("{}/readyz", house.url())).unwrap().status, 200);
     assert_eq!(http::get(&format!("{}/livez", house.url())).unwrap().status, 200);
 }
@@ -164,7 +175,12 @@ fn lists_come_in_pages() {
             None => break,
         }
     }
-    assert_eq!(names, ["finance/ledgerbook.costs", "finance/report.publish", "finance/warehouse.revenue"]);
+    assert!(names.iter().map(|name| name.as_str().unwrap()).is_sorted(), "{names:?}");
+    let sample = ["ledgerbook.costs", "warehouse.revenue", "warehouse.desks", "report.publish", "infer", "mail.send"];
+    for function in sample {
+        let times = names.iter().filter(|name| **name == format!("finance/{function}")).count();
+        assert_eq!(times, 1, "{function} in {names:?}");
+    }
 
     let first = house.cli_as("auditor", &["audit", "search", "--limit", "3", "-o", "json"]).exits(0).json();
     let next = first["next"].as_str().unwrap();
@@ -212,6 +228,8 @@ fn an_invisible_worker_is_an_absent_one() {
             headers.retain(|name| name != "date");
             let mut answer = reply.json();
             let decision = answer["decision"].take();
+            // Each request has a name of its own.
+            assert!(answer["instance"].take().is_string());
             let text = answer.to_string().replace(worker, "WORKER");
             (reply.status, headers, text, decision.is_string(), decision)
         };
@@ -269,6 +287,7 @@ fn an_invisible_run_is_an_absent_one() {
                 let reply = house.http(method, &format!("/v1/runs/{run}{tail}"), Some(&token), body.as_ref());
                 let mut answer = reply.json();
                 let decided = answer["decision"].take().is_string();
+                assert!(answer["instance"].take().is_string());
                 (reply.status, answer.to_string().replace(run, "RUN"), decided)
             };
             let (theirs, nowhere) = (ask(&run), ask(&absent));

@@ -76,7 +76,7 @@ fn answer(mut stream: TcpStream, keep: &Mutex<Vec<Captured>>) {
     );
 }
 
-fn read(stream: &mut TcpStream) -> Option<Captured> {
+pub(crate) fn read(stream: &mut TcpStream) -> Option<Captured> {
     let mut bytes = Vec::new();
     let mut chunk = [0u8; 4096];
     loop {

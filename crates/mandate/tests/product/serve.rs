@@ -13,10 +13,10 @@ use std::process::{Child, Command, Stdio};
 const ISSUER: &str = "https://sso.example/demo";
 
 /// A process that ends with its test.
-struct Process(Child, Value);
+pub(crate) struct Process(pub(crate) Child, Value);
 
 impl Process {
-    fn start(command: &mut Command, log: &Path) -> Self {
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
@@ -27,7 +27,7 @@ impl Process {
         process
     }
 
-    fn ready(&self, key: &str) -> &str {
+    pub(crate) fn ready(&self, key: &str) -> &str {
         self.1[key].as_str().unwrap()
     }
 }

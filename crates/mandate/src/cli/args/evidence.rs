@@ -1,6 +1,6 @@
 //! The commands about evidence: passports, artefacts, the ledger.
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use mandate_kernel::{RunId, Tenant};
 use std::path::PathBuf;
 
@@ -11,6 +11,26 @@ pub(crate) enum PassportCommand {
     Export(ExportArgs),
     /// Verify a passport, offline.
     Verify(VerifyArgs),
+    /// Verify a passport and tell it in another vocabulary. What is told is never the evidence.
+    Project {
+        #[command(flatten)]
+        verify: VerifyArgs,
+        /// Which vocabulary.
+        #[arg(long, value_enum, value_name = "FORM")]
+        to: Projection,
+        /// Where to write it; stdout when absent.
+        #[arg(short = 'f', long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+        told: Option<PathBuf>,
+    },
+}
+
+/// What a passport can be told in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Projection {
+    /// W3C PROV: who did what with which data, on whose behalf.
+    ProvJson,
+    /// OpenLineage run events, one per line.
+    Openlineage,
 }
 
 /// `mandate artifact …`.
@@ -71,13 +91,25 @@ pub(crate) enum AuditCommand {
     Proof {
         /// Index of the entry.
         index: u64,
-        /// Where to write the proof; stdout when absent.
+        /// Where to write the proof; stdout when absent. A name that ends in `.tlog-proof` asks for C2SP's form.
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
     },
     /// Search entries, newest first.
     Search {
-        /// Only of this actor, such as `user:finance-lead`.
+        /// Only of this person: what they did, what runs they started did, and what was done about them.
+        #[arg(long, value_name = "PERSON")]
+        person: Option<String>,
+        /// Only of this function, such as `mail.send`.
+        #[arg(long, value_name = "FUNCTION")]
+        function: Option<String>,
+        /// Only from then on, such as `2026-10-01` or `2026-10-01T08:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only before then.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Only of exactly this actor, such as `worker:finance/quarterly-summary`.
         #[arg(long, value_name = "ACTOR")]
         actor: Option<String>,
         /// Only of this kind, such as `step-decided`.
@@ -89,9 +121,9 @@ pub(crate) enum AuditCommand {
         /// How many at most.
         #[arg(long, value_name = "N")]
         limit: Option<u32>,
-        /// Only entries before this index: the `next` of the page before.
-        #[arg(long, value_name = "INDEX")]
-        before: Option<u64>,
+        /// Where to go on: the `next` of the page before.
+        #[arg(long, alias = "before", value_name = "CURSOR")]
+        cursor: Option<String>,
     },
 }
 

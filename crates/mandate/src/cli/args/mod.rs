@@ -1,15 +1,18 @@
 //! The command line: every command, flag and default.
 
 mod evidence;
+mod login;
+mod processes;
 
 pub(crate) use evidence::{
-    ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, TrustArg, VerifyArgs,
+    ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, Projection, TrustArg, VerifyArgs,
 };
+pub(crate) use login::LoginArgs;
+pub(crate) use processes::{DevArgs, ServeArgs, WitnessArgs};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use mandate_directory::Kind;
-use mandate_kernel::{Environment, FunctionName, Project, ResourceName, RunId};
-use std::net::SocketAddr;
+use mandate_kernel::{ApprovalId, Digest, Environment, FunctionName, Project, ResourceName, RunId};
 use std::path::PathBuf;
 
 /// Run AI workflows under an identity, a policy and a proof.
@@ -24,7 +27,8 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 refused by policy or not visible, \
 4 waiting, 5 faulted, 6 verification failed, 7 not reachable, 8 cancelled.
-MANDATE_TOKEN holds an access token of your identity provider; it is never an argument.";
+`mandate login` signs you in; without it MANDATE_TOKEN holds an access token of your identity provider, which is never an \
+argument.";
 
 /// What every client command takes.
 #[derive(Debug, Clone, Args)]
@@ -64,48 +68,13 @@ pub(crate) enum Command {
     Client(ClientCommand),
 }
 
-/// `mandate dev`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DevArgs {
-    /// Where everything is kept; a temporary folder, removed at the end, when absent.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// The port on the loopback address; 0 takes any that is free.
-    #[arg(long, value_name = "PORT", default_value_t = 8420)]
-    pub(crate) port: u16,
-    /// Open no browser.
-    #[arg(long)]
-    pub(crate) no_open: bool,
-}
-
-/// `mandate serve`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ServeArgs {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) config: PathBuf,
-}
-
-/// `mandate witness`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct WitnessArgs {
-    /// Where its key and what it has seen are kept.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) data_dir: PathBuf,
-    /// The address to listen on.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub(crate) listen: SocketAddr,
-    /// The logs whose checkpoints it cosigns, with their keys.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) trust_logs: Option<PathBuf>,
-    /// End when stdin is closed: whoever started the witness is gone then.
-    #[arg(long, hide = true)]
-    pub(crate) parent_stdin: bool,
-}
-
 /// What the client can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
+    /// Sign in at the tenant's identity provider; later commands act as you.
+    Login(LoginArgs),
+    /// Forget the sign-in.
+    Logout,
     /// Apply manifests: all of them, or none.
     Apply(ApplyArgs),
     /// List resources of a kind, or show one.
@@ -119,6 +88,9 @@ pub(crate) enum ClientCommand {
     /// Look at runs, stop them, say what became of them.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// What waits for a person's word.
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// The signed proof of what a run did.
     #[command(subcommand)]
     Passport(PassportCommand),
@@ -212,8 +184,8 @@ pub(crate) enum RunsCommand {
         #[arg(long, value_name = "N")]
         limit: Option<u32>,
         /// Only runs before this cursor: the `next` of the page before.
-        #[arg(long, value_name = "CURSOR")]
-        before: Option<String>,
+        #[arg(long, alias = "before", value_name = "CURSOR")]
+        cursor: Option<String>,
         /// Only runs of this Worker.
         #[arg(long, value_name = "PROJECT/WORKER")]
         worker: Option<ResourceName>,
@@ -276,6 +248,60 @@ pub(crate) enum GrantsCommand {
         #[command(flatten)]
         grant: GrantArgs,
     },
+}
+
+/// `mandate approvals`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// List what you are asked for, and what runs you may see wait for; newest first.
+    List {
+        /// Only those in this state: pending, approved, denied, expired or withdrawn.
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        /// Only those of this run.
+        #[arg(long, value_name = "RUN")]
+        run: Option<RunId>,
+        /// How many at most.
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+        /// Only those before this cursor: the `next` of the page before.
+        #[arg(long, alias = "before", value_name = "CURSOR")]
+        cursor: Option<String>,
+    },
+    /// Show one, with the exact bytes that would be sent.
+    Get {
+        /// Which one.
+        approval: ApprovalId,
+    },
+    /// Say yes to exactly what is shown.
+    Approve {
+        #[command(flatten)]
+        answer: AnswerArgs,
+        /// What a review's form asks for.
+        #[arg(long = "answer", value_name = "JSON|@FILE")]
+        form: Option<String>,
+    },
+    /// Say no; the run ends as refused.
+    Deny {
+        #[command(flatten)]
+        answer: AnswerArgs,
+    },
+}
+
+/// What is answered, and how.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// Which one.
+    pub(crate) approval: ApprovalId,
+    /// The digest of what you saw, when it was not just shown here.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<Digest>,
+    /// A word to whoever reads it later.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Don't ask on a terminal.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Which grant.
@@ -369,7 +395,7 @@ mod tests {
             &["mandate", "audit", "verify", "--trust", "a", "--data-dir", "d", "--dir", "e"],
             &["mandate", "secrets", "put", "finance/key", "the-secret-itself"],
             &["mandate", "keys", "rotate", "master"],
-            &["mandate", "login"],
+            &["mandate", "login", "--password", "x"],
         ];
         for case in cases {
             let error = Cli::try_parse_from(*case).expect_err(&case.join(" "));

@@ -8,7 +8,9 @@ use crate::cli::client::Call;
 use crate::cli::output::{cell, fields, items, plain, table, text};
 use crate::cli::{CliError, Exit, Session, files};
 use mandate_kernel::{Digest, Tenant, base64_decode};
-use mandate_ledger::{Checkpoint, LogReport, SignedNote, TrustAnchor, leaf_hash, verify_export, verify_inclusion};
+use mandate_ledger::{
+    Checkpoint, LogReport, SignedNote, TlogProof, TrustAnchor, leaf_hash, verify_export, verify_inclusion,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,13 +20,17 @@ pub(in crate::cli) async fn audit(session: &Session<'_>, command: AuditCommand) 
         AuditCommand::Verify(args) => verify(session, args).await,
         AuditCommand::Export { dir } => export(session, &dir).await,
         AuditCommand::Proof { index, file } => proof(session, index, file).await,
-        AuditCommand::Search { actor, kind, run, limit, before } => {
+        AuditCommand::Search { person, function, since, until, actor, kind, run, limit, cursor } => {
             let call = Call::get("/v1/audit/search")
+                .query("person", person)
+                .query("function", function)
+                .query("since", since)
+                .query("until", until)
                 .query("actor", actor)
                 .query("kind", kind)
                 .query("run", run)
                 .query("limit", limit)
-                .query("before", before);
+                .query("cursor", cursor);
             let found = session.client()?.json(call).await?;
             let out = session.out();
             out.value(&found, |found| {
@@ -34,16 +40,24 @@ pub(in crate::cli) async fn audit(session: &Session<'_>, command: AuditCommand) 
                 };
                 table(&["index", "time", "what", "actor", "run"], items(found).iter().map(row), "no entries like that")
             })?;
-            more(&out, &found, "--before");
+            more(&out, &found, "--cursor");
             Ok(Exit::Done)
         }
     }
 }
 
+/// A ledger that holds.
+pub(super) struct Held {
+    /// What verification found in it.
+    pub(super) report: LogReport,
+    /// Resources stored beside it that are what it records, where they are at hand.
+    pub(super) configuration: Option<usize>,
+}
+
 /// What was found out about the ledgers of a place.
 pub(super) struct Verified {
     /// Each ledger that is there, and holds.
-    pub(super) reports: Vec<LogReport>,
+    pub(super) reports: Vec<Held>,
     /// Tenants of the anchor without a ledger there.
     pub(super) absent: Vec<Tenant>,
 }
@@ -58,10 +72,11 @@ async fn verify(session: &Session<'_>, args: AuditVerifyArgs) -> Result<Exit, Cl
         (None, Some(folder)) => one(exported(folder, &anchor, args.tenant.as_ref())?),
         (None, None) => one(served(session, &anchor, args.tenant.as_ref()).await?),
     };
-    let shape = |report: &LogReport| {
+    let shape = |Held { report, configuration }: &Held| {
         let mut value = json!(report);
         if let Value::Object(map) = &mut value {
             map.insert("cosigned_at".to_owned(), json!(seconds(report.cosigned_at)));
+            map.insert("configuration".to_owned(), json!(configuration));
         }
         value
     };
@@ -80,7 +95,7 @@ async fn verify(session: &Session<'_>, args: AuditVerifyArgs) -> Result<Exit, Cl
 }
 
 fn one(report: LogReport) -> Verified {
-    Verified { reports: vec![report], absent: Vec::new() }
+    Verified { reports: vec![Held { report, configuration: None }], absent: Vec::new() }
 }
 
 fn ledger(report: &Value) -> String {
@@ -98,6 +113,7 @@ fn ledger(report: &Value) -> String {
         ("Witnesses", text(report, "witnesses")),
         ("Cosigned", text(report, "cosigned_at")),
         ("Kinds", kinds),
+        ("Resources as recorded", text(report, "configuration")),
     ]);
     format!("the ledger of {} holds\n{facts}", cell(report, "tenant"))
 }
@@ -160,8 +176,7 @@ async fn proof(session: &Session<'_>, index: u64, file: Option<PathBuf>) -> Resu
     let out = session.out();
     match file {
         Some(file) => {
-            let text = serde_json::to_vec_pretty(&found).map_err(|e| CliError::failed(e.to_string()))?;
-            files::write(&file, &text)?;
+            files::write(&file, &proof_file(&found, index, &file)?)?;
             let told = json!({"index": index, "size": size, "leaf": leaf, "file": file.display().to_string()});
             out.value(&told, |_| {
                 format!("entry {index} is in the log of {size} entries; proof written to {}", file.display())
@@ -182,19 +197,31 @@ async fn proof(session: &Session<'_>, index: u64, file: Option<PathBuf>) -> Resu
     Ok(Exit::Done)
 }
 
-/// Whether the proof leads from the entry to the checkpoint's root. Who signed the checkpoint is for the
-/// holder of an anchor to check.
-fn included(found: &Value, index: u64) -> Result<(Digest, u64), CliError> {
-    let fail = |why: String| CliError::Unverified { what: format!("the proof of entry {index}"), why };
-    let form = || fail("it is not of the form of a proof".to_owned());
-    let entry = text(found, "entry").and_then(|entry| base64_decode(&entry).ok()).ok_or_else(form)?;
+/// A proof as a file: in C2SP's form when its name says so, else as the server gave it.
+fn proof_file(found: &Value, index: u64, file: &Path) -> Result<Vec<u8>, CliError> {
+    if file.extension().is_none_or(|extension| extension != "tlog-proof") {
+        return serde_json::to_vec_pretty(found).map_err(|e| CliError::failed(e.to_string()));
+    }
+    let (entry, hashes, checkpoint) = parts_of(found).ok_or_else(|| CliError::failed("not of the form of a proof"))?;
+    Ok(TlogProof { index, entry, hashes, checkpoint }.to_string().into_bytes())
+}
+
+/// Entry, hashes and checkpoint of a proof.
+fn parts_of(found: &Value) -> Option<(Vec<u8>, Vec<Digest>, String)> {
     let hash = |value: &Value| {
         let bytes: [u8; 32] = base64_decode(value.as_str()?).ok()?.try_into().ok()?;
         Some(Digest::from_bytes(bytes))
     };
-    let hashes = found.get("proof").and_then(Value::as_array).ok_or_else(form)?;
-    let hashes = hashes.iter().map(hash).collect::<Option<Vec<_>>>().ok_or_else(form)?;
-    let note = text(found, "checkpoint").ok_or_else(form)?;
+    let hashes = found.get("proof")?.as_array()?.iter().map(hash).collect::<Option<_>>()?;
+    Some((base64_decode(&text(found, "entry")?).ok()?, hashes, text(found, "checkpoint")?))
+}
+
+/// Whether the proof leads from the entry to the checkpoint's root. Who signed the checkpoint is for the
+/// holder of an anchor to check.
+pub(super) fn included(found: &Value, index: u64) -> Result<(Digest, u64), CliError> {
+    let fail = |why: String| CliError::Unverified { what: format!("the proof of entry {index}"), why };
+    let form = || fail("it is not of the form of a proof".to_owned());
+    let (entry, hashes, note) = parts_of(found).ok_or_else(form)?;
     let claimed =
         SignedNote::parse(&note).and_then(|note| Checkpoint::parse(&note.text)).map_err(|e| fail(e.to_string()))?;
     let leaf = leaf_hash(&entry);

@@ -1,7 +1,8 @@
 //! `mandate audit verify --data-dir`: the ledgers in a database, also while a server writes to it.
 
-use super::audit::Verified;
+use super::audit::{Held, Verified};
 use crate::cli::CliError;
+use mandate_engine::configuration::{self, CompareError};
 use mandate_journal::{Log as _, StoreError, System as _};
 use mandate_kernel::{Caller, Digest, Tenant};
 use mandate_ledger::{LogReport, Nodes, TrustAnchor, verify_log};
@@ -22,10 +23,7 @@ pub(super) async fn verify(folder: &Path, anchor: TrustAnchor, only: Option<&Ten
         return Err(CliError::usage(format!("{} is no data folder: it has no mandate.db", folder.display())));
     }
     let place = path.display().to_string();
-    let unreadable = |error: StoreError| match error {
-        StoreError::Corrupt(why) => CliError::Unverified { what: place.clone(), why },
-        other => CliError::failed(other.to_string()),
-    };
+    let unreadable = |error: StoreError| unreadable(&place, error);
     let store = Store::open_read_only(&path).map_err(unreadable)?;
     let there: BTreeSet<Tenant> = store.system().tenants().await.map_err(unreadable)?.into_iter().collect();
     let wanted: Vec<Tenant> = only.map_or_else(|| anchor.tenants().keys().cloned().collect(), |one| vec![one.clone()]);
@@ -47,7 +45,10 @@ pub(super) async fn verify(folder: &Path, anchor: TrustAnchor, only: Option<&Ten
         // Hashing everything takes its time: not on the thread that reads for it.
         let task = tokio::task::spawn_blocking(move || check(handle, &runtime, size, &note, &anchor, &tenant));
         let report = task.await.map_err(|e| CliError::failed(format!("verification was interrupted: {e}")))?;
-        verified.reports.push(report.map_err(|e| CliError::unverified(what, &e))?);
+        let report = report.map_err(|e| CliError::unverified(what, &e))?;
+        let handle = store.of(&Caller::system(report.tenant.clone(), "verifier"));
+        let configuration = Some(compared(&handle, &report.tenant, &place).await?);
+        verified.reports.push(Held { report, configuration });
     }
     if verified.reports.is_empty() {
         return Err(CliError::Unverified {
@@ -56,6 +57,28 @@ pub(super) async fn verify(folder: &Path, anchor: TrustAnchor, only: Option<&Ten
         });
     }
     Ok(verified)
+}
+
+/// How many resources are stored as the ledger records them: all, or it is an error that names the others.
+async fn compared(handle: &TenantHandle, tenant: &Tenant, place: &str) -> Result<usize, CliError> {
+    let fail = |what: String, why: String| Err(CliError::Unverified { what, why });
+    match configuration::compare(handle).await {
+        Ok(found) if found.differences.is_empty() => Ok(found.compared),
+        Ok(found) => {
+            let why = format!("it is not what the ledger records: {}", configuration::told(&found.differences));
+            fail(format!("the configuration of {tenant} in {place}"), why)
+        }
+        Err(CompareError::Damaged(why)) => fail(format!("the ledger of {tenant} in {place}"), why),
+        Err(CompareError::Store(error)) => Err(unreadable(place, error)),
+    }
+}
+
+/// What can't be read because of what is there fails verification; what can't be read now says nothing.
+fn unreadable(place: &str, error: StoreError) -> CliError {
+    match error {
+        StoreError::Corrupt(why) => CliError::Unverified { what: place.to_owned(), why },
+        other => CliError::failed(other.to_string()),
+    }
 }
 
 fn check(

@@ -1,5 +1,7 @@
 //! `mandate doctor`: whether everything is as it should be, and what to do where it is not.
 
+mod ledger;
+
 use crate::cli::args::DoctorArgs;
 use crate::cli::client::{Answer, Call, Client};
 use crate::cli::output::{items, table, text};
@@ -55,10 +57,12 @@ pub(in crate::cli) async fn doctor(session: &Session<'_>, args: DoctorArgs) -> R
             checks.push(clock(&answer));
             checks.push(token(client).await);
             checks.push(witness(client).await);
+            checks.push(ledger::served(client).await);
         }
     }
     if let Some(folder) = &args.data_dir {
         checks.push(permissions(folder));
+        checks.push(ledger::stored(folder).await);
     }
     let shape =
         |check: &Check| json!({"check": check.name, "ok": check.ok, "told": check.told, "advice": check.advice});

@@ -12,9 +12,24 @@ pub(super) async fn explain(session: &Session<'_>, run: &RunId) -> Result<Exit, 
     let client = session.client()?;
     let object = client.json(Call::get(&format!("/v1/runs/{run}"))).await?;
     let entries = client.json(Call::get(&format!("/v1/runs/{run}/entries"))).await?;
-    let told = json!({"run": object, "entries": items(&entries)});
-    session.out().value(&told, |_| story(&object, items(&entries)))?;
+    let found = client.json(Call::get(&format!("/v1/runs/{run}/forensics"))).await?;
+    let findings = found.get("findings").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let told = json!({"run": object, "findings": findings, "entries": items(&entries)});
+    session.out().value(&told, |_| {
+        let causes: Vec<String> = findings.iter().map(cause).collect();
+        [causes.join("\n"), story(&object, items(&entries))].join("\n\n").trim_start().to_owned()
+    })?;
     Ok(Exit::Done)
+}
+
+/// A cause that the entries show, and which of them.
+fn cause(finding: &Value) -> String {
+    let evidence = finding.get("evidence").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let places: Vec<String> = evidence.iter().filter_map(|place| text(place, "entry")).collect();
+    // The newest entries are in the tree a moment later.
+    let shown_by = if places.is_empty() { String::new() } else { format!(" (ledger entries {})", places.join(", ")) };
+    let shown = format!("{}: {}{shown_by}", cell(finding, "cause"), cell(finding, "says"));
+    crate::cli::output::shown(&shown)
 }
 
 /// One line about an entry.
@@ -49,6 +64,11 @@ fn sentence(entry: &Value) -> String {
         }
         Some(EventKind::StepFailed) => format!("{step}failed"),
         Some(EventKind::StepInDoubt) => format!("{step}is in doubt: nobody knows whether it happened"),
+        Some(EventKind::ApprovalRequested) => format!("{step}waits for an approval"),
+        Some(EventKind::ApprovalGiven) => format!("{step}was approved"),
+        Some(EventKind::ApprovalDenied) => format!("{step}was not approved"),
+        Some(EventKind::ApprovalExpired) => format!("{step}was not approved in time"),
+        Some(EventKind::ApprovalRefused) => format!("an answer to {step}was refused"),
         Some(EventKind::StepResolved) => format!("{step}was resolved by a person"),
         Some(EventKind::LeaseEnded) => "a credential lease ended".to_owned(),
         Some(EventKind::ArtifactSigned) => "the result was signed".to_owned(),
@@ -145,7 +165,7 @@ fn policies(details: &Value) -> Option<String> {
     if names.is_empty() { None } else { Some(names.join(", ")) }
 }
 
-fn labels(labels: Option<&Value>) -> Option<String> {
+pub(super) fn labels(labels: Option<&Value>) -> Option<String> {
     let labels = labels?;
     let mut parts: Vec<String> = ["confidentiality", "integrity"].iter().filter_map(|key| text(labels, key)).collect();
     match labels.get("readers") {

@@ -1,6 +1,7 @@
 //! The client's commands, one file for each noun.
 
 pub(super) mod apply;
+pub(super) mod approvals;
 pub(super) mod artifact;
 pub(super) mod audit;
 mod audit_data;
@@ -11,6 +12,7 @@ pub(super) mod doctor;
 mod explain;
 pub(super) mod grants;
 pub(super) mod keys;
+pub(super) mod login;
 pub(super) mod passport;
 pub(super) mod resources;
 pub(super) mod run;

@@ -1,12 +1,12 @@
-//! `mandate passport`: export one, and verify one offline.
+//! `mandate passport`: export one, verify one offline, and tell a verified one in another vocabulary.
 
-use crate::cli::args::{ExportArgs, PassportCommand, VerifyArgs};
+use crate::cli::args::{ExportArgs, PassportCommand, Projection, VerifyArgs};
 use crate::cli::client::Call;
 use crate::cli::files::{self, MAX_EVIDENCE};
 use crate::cli::output::{fields, text};
 use crate::cli::{CliError, Exit, Session};
 use mandate_kernel::{Digest, Timestamp};
-use mandate_ledger::{PassportReport, passport};
+use mandate_ledger::{PassportReport, VerifiedPassport, passport, projection};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub(in crate::cli) async fn passport(session: &Session<'_>, command: PassportCom
     match command {
         PassportCommand::Export(args) => download(session, &args, "passport").await,
         PassportCommand::Verify(args) => verify(session, &args),
+        PassportCommand::Project { verify, to, told } => project(session, &verify, to, told.as_deref()),
     }
 }
 
@@ -65,11 +66,36 @@ fn verify(session: &Session<'_>, args: &VerifyArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// Verifies a passport, and writes its projection.
+fn project(session: &Session<'_>, args: &VerifyArgs, to: Projection, file: Option<&Path>) -> Result<Exit, CliError> {
+    let passport = opened(args)?;
+    let line = |value: &Value| format!("{value}\n");
+    let told = match to {
+        Projection::ProvJson => line(&projection::prov_json(&passport)),
+        Projection::Openlineage => projection::openlineage(&passport).iter().map(line).collect(),
+    };
+    let out = session.out();
+    let Some(file) = file.filter(|file| *file != Path::new("-")) else {
+        out.bytes(told.as_bytes())?;
+        return Ok(Exit::Done);
+    };
+    files::write(file, told.as_bytes())?;
+    let written = json!({"run": passport.report().run, "file": file.display().to_string(), "bytes": told.len()});
+    out.value(&written, |_| {
+        format!("the passport holds; its projection was written to {}, and proves nothing by itself", file.display())
+    })?;
+    Ok(Exit::Done)
+}
+
 /// Reads and verifies a passport.
 pub(super) fn verified(args: &VerifyArgs) -> Result<PassportReport, CliError> {
+    Ok(opened(args)?.report().clone())
+}
+
+fn opened(args: &VerifyArgs) -> Result<VerifiedPassport, CliError> {
     let anchor = files::anchor(&args.trust.trust)?;
     let bytes = files::read(&args.file, MAX_EVIDENCE)?;
-    passport::verify(&bytes, &anchor).map_err(|e| CliError::unverified(args.file.display().to_string(), &e))
+    passport::open(&bytes, &anchor).map_err(|e| CliError::unverified(args.file.display().to_string(), &e))
 }
 
 /// The report with its times as text.

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(in crate::cli) async fn runs(session: &Session<'_>, command: RunsCommand) -> Result<Exit, CliError> {
     match command {
-        RunsCommand::List { limit, before, worker } => list(session, limit, before, worker).await,
+        RunsCommand::List { limit, cursor, worker } => list(session, limit, cursor, worker).await,
         RunsCommand::Get { run } => get(session, &run).await,
         RunsCommand::Watch { run } => watch(session, &run).await,
         RunsCommand::Kill { run } => kill(session, &run).await,
@@ -32,14 +32,14 @@ pub(in crate::cli) async fn runs(session: &Session<'_>, command: RunsCommand) ->
 async fn list(
     session: &Session<'_>,
     limit: Option<u32>,
-    before: Option<String>,
+    cursor: Option<String>,
     worker: Option<ResourceName>,
 ) -> Result<Exit, CliError> {
-    let call = Call::get("/v1/runs").query("limit", limit).query("before", before).query("worker", worker);
+    let call = Call::get("/v1/runs").query("limit", limit).query("cursor", cursor).query("worker", worker);
     let found = session.client()?.json(call).await?;
     let out = session.out();
     out.value(&found, |found| state::many(items(found)))?;
-    more(&out, &found, "--before");
+    more(&out, &found, "--cursor");
     Ok(Exit::Done)
 }
 

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+/// Findings that are shown.
+const TOLD: usize = 101;
 /// Bytes of one file.
 const MAX_FILE: u64 = Limits::DEFAULT.request_body as u64;
 
@@ -96,12 +98,19 @@ pub(crate) fn load(paths: &[PathBuf], project: Option<&Project>) -> Result<Vec<L
         loader.policy(file, project)?;
     }
     loader.refuse_duplicates();
-    let Loader { mut loaded, findings, .. } = loader;
+    let Loader { mut loaded, mut findings, .. } = loader;
     if !findings.is_empty() {
         let headline = match findings.len() {
             1 => "a file can't be applied; nothing was sent".to_owned(),
+            many if many > TOLD => {
+                format!(
+                    "{many} places in these files can't be applied; nothing was sent, and these are the first {TOLD}"
+                )
+            }
             many => format!("{many} places in these files can't be applied; nothing was sent"),
         };
+        // Each is shown with the text around it.
+        findings.truncate(TOLD);
         return Err(CliError::Findings { headline, findings });
     }
     if loaded.is_empty() {
@@ -129,8 +138,9 @@ impl Loader {
         let spanned = match yaml::parse(&name, &text) {
             Ok(spanned) => spanned,
             Err(wrong) => {
-                // Other tools' files may lie beside ours and be no concern of ours.
-                if file.named || text.contains("apiVersion") {
+                // Other tools' files may lie beside ours and be no concern of ours, as long as they are YAML.
+                let broken = |found: &Diagnostic| ["yaml.syntax", "yaml.depth", "yaml.size"].contains(&found.code);
+                if file.named || text.contains("apiVersion") || wrong.as_slice().iter().any(broken) {
                     self.findings.extend(wrong.as_slice().iter().map(|found| Finding::of(found, &text)));
                 }
                 return Ok(());
@@ -309,11 +319,18 @@ fn read_document(manifest: &Source, path: &Path, file: &str) -> Result<(PathBuf,
 fn compile(path: PathBuf, text: &str) -> Result<Source, Vec<Finding>> {
     let name = path.display().to_string();
     let told = |wrong: mandate_flow::Diagnostics| -> Vec<Finding> {
-        wrong.as_slice().iter().map(|found| Finding::of(found, text)).collect()
+        let mut findings: Vec<_> = wrong.as_slice().iter().map(|found| Finding::of(found, text)).collect();
+        findings.extend(rest(&name, wrong.more()));
+        findings
     };
     let spanned = yaml::parse(&name, text).map_err(told)?;
-    Program::from_yaml(&name, text).map_err(told)?;
+    Program::from_spanned(spanned.clone()).map_err(told)?;
     Ok(Source { name, text: text.to_owned(), spanned: Some(spanned) })
+}
+
+/// That there are more findings in a file than are told.
+fn rest(file: &str, more: usize) -> Option<Finding> {
+    (more > 0).then(|| Finding::about(file, &format!("{more} more places in it are wrong"), None))
 }
 
 /// Compiles a document that stands in the manifest itself.
@@ -324,7 +341,7 @@ fn compile_inline(manifest: &Source, document: Value) -> Result<(), Vec<Finding>
     };
     match Program::from_json(document) {
         Ok(_) => Ok(()),
-        Err(wrong) => Err(wrong.as_slice().iter().map(told).collect()),
+        Err(wrong) => Err(wrong.as_slice().iter().map(told).chain(rest(&manifest.name, wrong.more())).collect()),
     }
 }
 
@@ -333,6 +350,15 @@ fn explain(source: &Source, value: &Value, error: &DirectoryError) -> Finding {
     let message = error.to_string();
     if matches!(error, DirectoryError::UnknownKind { .. }) {
         return source.finding("manifest", "/kind", &message, None);
+    }
+    if matches!(error, DirectoryError::NoKind { .. }) {
+        let known = ["apiVersion", "metadata", "spec"];
+        let odd = value.as_object().and_then(|map| map.keys().find(|key| !known.contains(&key.as_str())));
+        let place = source.spanned.as_ref().and_then(|spanned| match odd {
+            Some(key) => spanned.key_place(&format!("/{}", escaped(key))),
+            None => spanned.place(""),
+        });
+        return source.at("manifest", place, &message, None);
     }
     let name = value.pointer("/metadata/name").and_then(Value::as_str);
     if name.is_some_and(|name| name.parse::<ResourceName>().is_err()) {

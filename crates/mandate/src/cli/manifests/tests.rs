@@ -229,3 +229,45 @@ fn problems_of_the_server_are_shown_where_they_were_written() {
     assert!(at("/spec/functions").contains("manifest.yaml:9:"), "{}", at("/spec/functions"));
     assert!(at("/nowhere").contains("manifest.yaml:1:1"));
 }
+
+/// A file that is no YAML at all may have been meant as a manifest; one of another tool's kind was not.
+#[test]
+fn what_is_no_yaml_is_an_error_and_what_is_not_ours_is_not() {
+    let deep = "[".repeat(10_000);
+    for (name, text, place) in [("odd.yaml", deep.as_str(), "odd.yaml:1:"), ("odd.yml", "a: 1\n b: [\n", "odd.yml:2:")]
+    {
+        let folder = folder(&[("manifest.yaml", MANIFEST), ("worker.yaml", WORKER), (name, text)]);
+        let error = load_all(&folder).err().unwrap();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert!(told(&error).contains(place), "{}", told(&error));
+    }
+    for text in ["a: !Ref b\n", "a: 1\n---\nb: 2\n", "a: &x 1\nb: *x\n"] {
+        let folder = folder(&[("manifest.yaml", MANIFEST), ("worker.yaml", WORKER), ("other.yaml", text)]);
+        assert_eq!(load_all(&folder).map_err(|e| told(&e)).unwrap().len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_misspelt_kind_is_named_and_pointed_at() {
+    let folder = folder(&[("manifest.yaml", &MANIFEST.replace("kind:", "knid:")), ("worker.yaml", WORKER)]);
+    let told = told(&load_all(&folder).err().unwrap());
+    assert!(
+        told.contains("manifest.yaml:2:1") && told.contains("`kind` is missing") && told.contains("knid"),
+        "{told}"
+    );
+    assert!(told.contains("Worker"), "{told}");
+}
+
+/// Hundreds of wrong places in a large document are told in a time one is willing to wait.
+#[test]
+fn of_many_findings_the_first_are_told_soon() {
+    let tasks: String = (0..900).map(|i| format!("  - t{i}: {{sett: {{a: '{}'}}}}\n", "x".repeat(600))).collect();
+    let worker = WORKER.replace("  - one:\n      set:\n        a: 1\n", &tasks);
+    let folder = folder(&[("manifest.yaml", MANIFEST), ("worker.yaml", &worker)]);
+    let began = std::time::Instant::now();
+    let error = load_all(&folder).err().unwrap();
+    let told = told(&error);
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert!(told.contains("more places in it are wrong"), "{}", &told[..500]);
+    assert!(told.matches("worker.yaml:").count() < 250, "{}", told.matches("worker.yaml:").count());
+}

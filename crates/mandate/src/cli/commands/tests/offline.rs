@@ -78,6 +78,33 @@ async fn passports_hold_or_not() {
 }
 
 #[tokio::test]
+async fn only_a_passport_that_holds_is_projected() {
+    let case = Case::new(5);
+    let (whole, out) = (case.at("passport.json"), case.at("told"));
+    let (whole, told) = (whole.to_str().unwrap(), out.to_str().unwrap());
+    let done = case.call(&["passport", "project", whole, "--to", "prov-json"], "anchor.json").await;
+    assert_eq!(done.exit, Exit::Done, "{}", done.err);
+    assert!(done.json()["prefix"]["mandate"].is_string());
+    let done = case.call(&["passport", "project", whole, "--to", "openlineage", "-f", told], "anchor.json").await;
+    assert_eq!((done.exit, &done.json()["file"]), (Exit::Done, &json!(told)), "{}", done.err);
+    let events = fs::read_to_string(&out).unwrap();
+    let types: Vec<serde_json::Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(types.first().unwrap()["eventType"], "START");
+    assert_eq!(types.last().unwrap()["eventType"], "COMPLETE");
+
+    fs::remove_file(&out).unwrap();
+    let mut altered = fs::read(whole).unwrap();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    fs::write(case.at("altered.json"), altered).unwrap();
+    let altered = case.at("altered.json");
+    for (file, trust) in [(altered.to_str().unwrap(), "anchor.json"), (whole, "wrong.json")] {
+        let done = case.call(&["passport", "project", file, "--to", "prov-json", "-f", told], trust).await;
+        assert_eq!((done.exit, done.out.as_str(), out.exists()), (Exit::Unverified, "", false), "{file} {trust}");
+    }
+}
+
+#[tokio::test]
 async fn artifacts_hold_and_belong_to_their_passport() {
     let case = Case::new(0);
     let (artifact, passport) = (case.at("artifact.json"), case.at("passport.json"));
@@ -200,5 +227,9 @@ async fn proofs_are_checked_before_they_are_shown() {
     let path = case.at("proof.json");
     assert_eq!(fake.people(&["audit", "proof", "7", "-f", path.to_str().unwrap()]).await.exit, Exit::Done);
     assert!(path.is_file());
+    let alone = case.at("proof.tlog-proof");
+    assert_eq!(fake.people(&["audit", "proof", "7", "-f", alone.to_str().unwrap()]).await.exit, Exit::Done);
+    let text = fs::read_to_string(alone).unwrap();
+    assert!(text.starts_with("c2sp.org/tlog-proof@v1\nextra ") && text.contains("\nindex 7\n"), "{text}");
     assert_eq!(fake.admin(&["audit", "proof", "8"]).await.exit, Exit::Unverified);
 }

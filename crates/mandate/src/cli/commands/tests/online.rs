@@ -224,6 +224,8 @@ async fn explaining_names_authority_policy_and_labels() {
     let entries = json!({"items": [{"index": 5, "time": "2026-11-22T10:00:00.000Z", "kind": "step-decided",
                                     "actor": "worker:finance/q", "seq": 1, "details": decided}], "next": null});
     fake.on_json(&format!("GET /v1/runs/{RUN}/entries"), 200, &entries);
+    let found = json!({"findings": [{"cause": "stale-data", "step": 1, "says": "it is old", "evidence": [{"seq": 1, "entry": 5}]}]});
+    fake.on_json(&format!("GET /v1/runs/{RUN}/forensics"), 200, &found);
     let told = fake.people(&["runs", "explain", RUN]).await;
     assert_eq!(told.exit, Exit::Done);
     for part in [
@@ -237,6 +239,7 @@ async fn explaining_names_authority_policy_and_labels() {
         "allowed by builtin.step",
         "internal; authoritative; readers: finance; from: input",
         "entry 5 of the ledger",
+        "stale-data: it is old (ledger entries 5)",
     ] {
         assert!(told.out.contains(part), "{part}\n{}", told.out);
     }

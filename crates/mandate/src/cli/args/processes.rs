@@ -1,0 +1,44 @@
+//! The arguments of the processes: `dev`, `serve` and `witness`.
+
+use clap::{Args, ValueHint};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `mandate dev`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DevArgs {
+    /// Where everything is kept; a temporary folder, removed at the end, when absent.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The port on the loopback address; 0 takes any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 8420)]
+    pub(crate) port: u16,
+    /// Open no browser.
+    #[arg(long)]
+    pub(crate) no_open: bool,
+}
+
+/// `mandate serve`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+}
+
+/// `mandate witness`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WitnessArgs {
+    /// Where its key and what it has seen are kept.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: PathBuf,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// The logs whose checkpoints it cosigns, with their keys.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust_logs: Option<PathBuf>,
+    /// End when stdin is closed: whoever started the witness is gone then.
+    #[arg(long, hide = true)]
+    pub(crate) parent_stdin: bool,
+}
