@@ -1,17 +1,36 @@
-# What one does with this repository. A fresh machine needs Rust (rustup, stable) and a C compiler.
+# What one does with this repository. A fresh machine needs Rust (rustup, stable), a C compiler and Node;
+# `make interop` needs Go and Python as well.
 
 CARGO ?= cargo
 
-.PHONY: demo test check bench advisories clean
+.PHONY: demo explore console test e2e interop check bench advisories clean
 
 # The main job from start to verified proof; ends by itself.
 demo:
 	./scripts/demo.sh
 
-# Every test of the workspace, documentation tests included; all of them run even if one fails.
-test:
+# Starts the development house with the console and opens the page; ends with Ctrl-C.
+explore: console
+	./scripts/explore.sh
+
+# The web console: checked, tested and built. The binary embeds what is built.
+console:
+	./scripts/console
+
+# Every test of the workspace, documentation tests included; all of them run even if one fails. Then the
+# console in a real browser.
+test: console
 	$(CARGO) test --workspace --locked --no-fail-fast
+	./scripts/e2e
 	@echo "make test: all tests passed"
+
+# The console in a real browser, against the real binary.
+e2e: console
+	./scripts/e2e
+
+# Evidence checked by verifiers nobody here wrote (Go, Python).
+interop:
+	./scripts/interop
 
 # What a change must pass besides its tests. Needs no network once the tools and crates are here.
 check:
