@@ -85,11 +85,13 @@ export const test = base.extend<Fixtures>({
   look: async ({}, use, testInfo) => {
     await use(async (page, name) => {
       await page.waitForLoadState("networkidle").catch(() => undefined);
-      await page.screenshot({
-        path: `test-results/screens/${name}-${testInfo.project.name}.png`,
-        fullPage: true,
-        animations: "disabled",
-      });
+      const picture = `test-results/screens/${name}-${testInfo.project.name}`;
+      const seen = page.viewportSize();
+      await page.screenshot({ path: `${picture}.png`, animations: "disabled" });
+      // As tall as the page, so that bars that stick to the screen cover nothing.
+      const tall = await page.evaluate(() => document.documentElement.scrollHeight);
+      if (seen) await page.setViewportSize({ width: seen.width, height: Math.max(seen.height, tall) });
+      await page.screenshot({ path: `${picture}-whole.png`, animations: "disabled" });
       const { violations } = await new AxeBuilder({ page })
         .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
         .analyze();
@@ -99,6 +101,7 @@ export const test = base.extend<Fixtures>({
       expect(told, `accessibility of ${name}`).toEqual([]);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       expect(overflow, `${name} fits the width`).toBeLessThanOrEqual(0);
+      if (seen) await page.setViewportSize(seen);
     });
   },
   as: async ({ browser, contextOptions, baseURL, viewport, colorScheme, hasTouch, isMobile }, use) => {
@@ -136,8 +139,13 @@ export async function signIn(page: Page, account: string): Promise<void> {
 }
 
 /** Starts a run by the form; gives the address of its page. */
-export async function startRun(page: Page, purpose: string, quarter = "2026-Q3"): Promise<string> {
-  await page.goto("/runs/new?worker=finance%2Fquarterly-summary");
+export async function startRun(
+  page: Page,
+  purpose: string,
+  quarter = "2026-Q3",
+  worker = "finance/quarterly-summary",
+): Promise<string> {
+  await page.goto(`/runs/new?${new URLSearchParams({ worker })}`);
   await page.getByLabel("Purpose").fill(purpose);
   await page.getByRole("textbox", { name: "quarter" }).fill(quarter);
   await page.getByRole("button", { name: "Start the run" }).click();

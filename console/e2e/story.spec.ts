@@ -77,6 +77,16 @@ test("a refused run says why", async ({ as, look }) => {
   await look(director, "run-refused");
 });
 
+test("what went wrong stands on top", async ({ as, look }) => {
+  const lead = await as("finance-lead");
+  await startRun(lead, "A note in the figures", "2025-Q3", "finance/forensics-prompt-injection");
+  await expect(lead.getByRole("heading", { name: "One finding" })).toBeVisible({ timeout: 30_000 });
+  await expect(lead.getByRole("heading", { name: /^Prompt injection/ })).toBeVisible();
+  await lead.locator("section[aria-labelledby=findings] a").first().click();
+  await expect(lead.locator("details[open][id^=entry-]")).toHaveCount(1);
+  await look(lead, "run-finding");
+});
+
 test("hostile text is shown, and does nothing", async ({ as, look }) => {
   const director = await as("finance-director");
   // The server takes no purpose in which something hides, and says so.

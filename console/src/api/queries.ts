@@ -66,7 +66,7 @@ export const runsQuery = (worker: string | undefined) =>
     queryFn: ({ pageParam, signal }) => {
       const query = new URLSearchParams({ limit: "50" });
       if (worker) query.set("worker", worker);
-      if (pageParam) query.set("before", pageParam);
+      if (pageParam) query.set("cursor", pageParam);
       return get<Page<Run>>(`/v1/runs?${query}`, signal);
     },
     initialPageParam: "",

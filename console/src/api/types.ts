@@ -161,9 +161,10 @@ export interface Entry {
 
 export interface Finding {
   cause: "stale-data" | "mis-scoped-retrieval" | "prompt-injection" | "bad-transform";
-  step: number | string;
+  step: number | null;
   says: string;
-  evidence: { entry: number; what: string }[];
+  /** Entries of the run, by their number in it and, once they are in the tree, their index. */
+  evidence: { seq: number; entry: number | null }[];
 }
 
 export type ApprovalState = "pending" | "approved" | "denied" | "expired" | "withdrawn";

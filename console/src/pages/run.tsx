@@ -39,7 +39,7 @@ export function RunPage() {
     refetchInterval: (query) => (query.state.data?.items.some((one) => one.index === null) ? 1_200 : pace),
   });
   const approvals = useQuery({ ...runApprovalsQuery(id), refetchInterval: pace });
-  const findings = useQuery(findingsQuery(id));
+  const findings = useQuery({ ...findingsQuery(id), refetchInterval: pace });
   const items = entries.data?.items;
   const story = useMemo(() => tell(items ?? []), [items]);
   const authority = useMemo(() => authorityOf(story), [story]);

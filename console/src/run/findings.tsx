@@ -26,27 +26,27 @@ export function Findings({ findings, entries }: { findings: Finding[]; entries: 
               <cause.Icon aria-hidden className="mt-0.5 size-5 shrink-0 text-doubt" />
               <div className="min-w-0">
                 <h3 className="font-medium">
-                  {cause.name} <span className="font-normal text-soft">in step {finding.step}</span>
+                  {cause.name}
+                  {finding.step !== null ? (
+                    <span className="font-normal text-soft"> in step {finding.step}</span>
+                  ) : null}
                 </h3>
                 <p className="text-soft">
                   <Visible text={finding.says} />
                 </p>
-                <ul className="mt-2 flex flex-col gap-1 text-sm">
-                  {finding.evidence.map(({ entry, what }) => {
-                    const seq = entries.find((one) => one.index === entry)?.seq;
+                <ul aria-label="Evidence" className="mt-2 flex flex-col gap-1 text-sm">
+                  {finding.evidence.map(({ seq, entry }) => {
+                    const told = entries.find((one) => one.seq === seq);
                     return (
-                      <li key={`${entry} ${what}`} className="text-soft">
-                        {seq === undefined || seq === null ? (
-                          <span className="font-mono">#{entry}</span>
-                        ) : (
-                          <a
-                            href={`#entry-${seq}`}
-                            className="font-mono text-accent underline underline-offset-4"
-                          >
-                            #{entry}
-                          </a>
-                        )}{" "}
-                        <Visible text={what} />
+                      <li key={seq} className="text-soft">
+                        <a
+                          href={`#entry-${seq}`}
+                          className="font-mono text-accent underline underline-offset-4"
+                        >
+                          {entry === null ? `entry ${seq}` : `#${entry}`}
+                        </a>{" "}
+                        {told ? `${told.kind} ` : ""}
+                        {told?.details.function ? <Visible text={told.details.function} /> : null}
                       </li>
                     );
                   })}

@@ -115,7 +115,12 @@ export function Notice({
 /** What went wrong with a request, in the server's own words. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const problem = error instanceof Problem ? error : null;
-  const title = problem?.title ?? "The server can't be reached";
+  const isNetwork = error instanceof TypeError && /fetch|network|load failed/i.test(error.message);
+  const title =
+    problem?.title ?? (isNetwork ? "The server can’t be reached" : "Something went wrong on this page");
+  const advice = isNetwork
+    ? "Check that it runs and that you are connected."
+    : "Reload it; nothing was changed by this.";
   return (
     <Notice
       tone="bad"
@@ -133,7 +138,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
         ) : undefined
       }
     >
-      <Visible text={problem?.detail ?? (problem ? "" : "Check that it runs and that you are connected.")} />
+      <Visible text={problem?.detail ?? advice} />
       {problem?.decision ? (
         <span className="block font-mono text-xs">decision {problem.decision}</span>
       ) : null}

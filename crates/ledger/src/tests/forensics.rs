@@ -124,7 +124,7 @@ fn a_refusal_without_a_model_s_hand_in_it_is_no_injection() {
         // A model looked on, and what was sent is derived of other things.
         refused(3, "mail.send", "derived", &["infer"]),
     ] {
-        assert_eq!(causes(&after_reading(&[&drafted()[..], &[last.clone()]].concat())), [], "{last:?}");
+        assert_eq!(causes(&after_reading(&[&drafted()[..], std::slice::from_ref(&last)].concat())), [], "{last:?}");
     }
     // A function of that name that is no model.
     let local = [decided(2, "infer", "local"), refused(3, "mail.send", "untrusted", &["infer"])];
