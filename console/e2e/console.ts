@@ -84,7 +84,9 @@ export const test = base.extend<Fixtures>({
   // biome-ignore lint/correctness/noEmptyPattern: as above.
   look: async ({}, use, testInfo) => {
     await use(async (page, name) => {
-      await page.waitForLoadState("networkidle").catch(() => undefined);
+      // A run's stream never ends, so the network is never idle: what must be there is the type it is set in.
+      await page.evaluate(() => document.fonts.ready.then(() => undefined));
+      await page.waitForTimeout(300);
       const picture = `test-results/screens/${name}-${testInfo.project.name}`;
       const seen = page.viewportSize();
       await page.screenshot({ path: `${picture}.png`, animations: "disabled" });

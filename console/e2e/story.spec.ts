@@ -77,6 +77,29 @@ test("a refused run says why", async ({ as, look }) => {
   await look(director, "run-refused");
 });
 
+test("a review is answered by its form", async ({ as, look }) => {
+  const clerk = await as("claims-clerk");
+  await clerk.goto(`/runs/new?${new URLSearchParams({ worker: "claims/claim-processing" })}`);
+  await clerk.getByLabel("Purpose").fill("Regular settlement");
+  await clerk.getByRole("textbox", { name: "claim" }).fill("CL-1002");
+  await clerk.getByRole("button", { name: "Start the run" }).click();
+  const asked = clerk.getByRole("link", { name: "Read what is asked" }).first();
+  await expect(asked).toBeVisible({ timeout: 30_000 });
+  const handler = await as("claims-handler");
+  await handler.goto((await asked.getAttribute("href")) ?? "");
+  await handler.getByRole("button", { name: "Send" }).click();
+  await expect(handler.getByText("This is needed.").first()).toBeVisible();
+  await handler.getByLabel("decision").selectOption("pay");
+  await handler.getByLabel("amount_cents").fill("600000");
+  await handler.getByLabel("reason").fill("The floor can be mended");
+  await look(handler, "review");
+  await handler.getByRole("button", { name: "Send" }).click();
+  await handler.getByRole("button", { name: "Send it" }).click();
+  await expect(handler.getByRole("status").filter({ hasText: "Approved" })).toBeVisible();
+  await look(handler, "review-answered");
+  await expect(clerk.getByText("Completed").first()).toBeVisible({ timeout: 30_000 });
+});
+
 test("what went wrong stands on top", async ({ as, look }) => {
   const lead = await as("finance-lead");
   await startRun(lead, "A note in the figures", "2025-Q3", "finance/forensics-prompt-injection");

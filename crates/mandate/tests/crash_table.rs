@@ -149,6 +149,9 @@ fn row(lane: &Lane, number: usize, step: &Step) -> Row {
     };
     let key = format!("crash-{number}");
     let acknowledged = start(&house, &key);
+    if let Some(run) = &acknowledged {
+        approve_while_it_lives(&house, run);
+    }
     let ended = end_or_rest(&mut house, &log);
     // Every other row ends once more, while the house recovers from the first end.
     let second = number.is_multiple_of(2).then(|| crash_in_recovery(&mut house, &log, number * 2 / 3));
@@ -160,6 +163,35 @@ fn row(lane: &Lane, number: usize, step: &Step) -> Row {
     lane.remove(&name);
     let second = second.flatten().map(|step| format!("; ended again at {}", step.name)).unwrap_or_default();
     Row { number, step: step.clone(), ended, outcome: format!("{outcome}{second}"), took: begun.elapsed() }
+}
+
+/// Says yes to the run's mail, unless the house ends before.
+fn approve_while_it_lives(house: &House, run: &str) {
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLES {
+        let list = house.cli_as("finance-director", &["approvals", "list", "--run", run, "-o", "json"]);
+        if list.code != 0 {
+            return;
+        }
+        if let Some(approval) = list.json()["items"].as_array().and_then(|items| items.first().cloned()) {
+            house.cli_as("finance-director", &["approvals", "approve", approval["id"].as_str().unwrap()]);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{run} asks nobody\n{}", house.log());
+}
+
+/// Without the rows that leave just what their neighbours leave: a commit that has not begun is one that is
+/// not made, and one that nobody was told of is one that was. Of these every fourth stays.
+fn thinned(steps: Vec<Step>) -> Vec<Step> {
+    let twin = |step: &Step| ["store.before-begin", "store.before-reply"].contains(&step.name.as_str());
+    let mut twins = 0;
+    let mut keeps = |step: &Step| {
+        twins += usize::from(twin(step));
+        !twin(step) || twins % 4 == 0
+    };
+    steps.into_iter().filter(|step| keeps(step)).collect()
 }
 
 /// Waits until the process has ended, or has nothing left to do: its last tree is cosigned and no step
@@ -250,7 +282,7 @@ fn a_run_survives_the_end_of_the_process_at_each_of_its_steps() {
         let seeding: Vec<_> = (0..LANES).map(|_| scope.spawn(Lane::new)).collect();
         seeding.into_iter().map(|lane| lane.join().unwrap()).collect()
     });
-    let steps = points(&seeded[0]);
+    let steps = thinned(points(&seeded[0]));
     let names: BTreeSet<&str> = steps.iter().map(|step| step.name.as_str()).collect();
     let missing: Vec<_> = NAMES.iter().filter(|name| !names.contains(*name)).collect();
     assert!(missing.is_empty(), "a run passes no {missing:?}: {steps:?}");
@@ -293,7 +325,7 @@ fn a_first_start_that_ends_at_any_step_is_mended_by_the_next() {
     let log = data.with_file_name("points.log");
     drop(House::start_with(&data, process::unused_port(), &[("MANDATE_CRASH_LOG", log.to_str().unwrap())]).unwrap());
     let row = |number, step: &Step| first_start(folder.path(), number, step);
-    let (rows, text) = crash::table(&Step::after(0, &passed(&log)), &[row, row]);
+    let (rows, text) = crash::table(&thinned(Step::after(0, &passed(&log))), &[row, row]);
     println!("{text}");
     let ended = rows.iter().filter(|row| row.ended).count();
     assert!(rows.len() == 1 || ended >= 60, "only {ended} steps ended the process\n{text}");

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 /// Who asks for metrics.
 pub(crate) enum Watcher {
-    /// Somebody on this machine: all series.
+    /// Somebody on this machine, at a server that nobody else reaches: all series.
     Here,
     /// A caller: the series of their tenant.
     Caller(Box<Authenticated>),
@@ -28,7 +28,10 @@ impl FromRequestParts<ApiState> for Watcher {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
         let forwarded = FORWARDED.iter().any(|name| parts.headers.contains_key(*name));
         let named = parts.headers.contains_key(header::AUTHORIZATION) || parts.headers.contains_key(header::COOKIE);
-        if peer.is_some_and(|ip| ip.is_loopback()) && !forwarded && !named {
+        // A server that others reach by https may stand behind a proxy on this machine that adds no header: there
+        // every peer is a neighbour, and only a name tells who asks.
+        let at_home = !state.door.secure;
+        if at_home && peer.is_some_and(|ip| ip.is_loopback()) && !forwarded && !named {
             return Ok(Self::Here);
         }
         Ok(Self::Caller(Box::new(Authenticated::from_request_parts(parts, state).await?)))

@@ -69,9 +69,7 @@ pub(crate) async fn seed(engine: &Engine, context: &TenantContext, devkit: &Devk
         for key in &KEYS {
             give_key(engine, context, devkit, key).await?;
         }
-        for binding in bindings()? {
-            give_grant(engine, context, binding).await?;
-        }
+        give_grants(engine, context).await?;
     }
     Ok(())
 }
@@ -159,29 +157,48 @@ fn bindings() -> Result<Vec<Binding>> {
     Ok(all)
 }
 
-/// A credential's owner lets a sample Worker use it. Given once: a grant that its owner revoked is not given
-/// again at the next start.
-async fn give_grant(engine: &Engine, context: &TenantContext, binding: Binding) -> Result<()> {
-    let Binding { worker, function, credential } = binding;
-    let name = mandate_directory::grant_name(&credential, &worker, &function);
-    if context.store().resource(MARKER, &name).await?.is_some() {
-        return Ok(());
-    }
-    let full = format!("{}/{function}", worker.project());
-    let needed = [(Kind::Worker, worker.as_str()), (Kind::Function, &full), (Kind::Credential, credential.as_str())];
-    for (kind, name) in needed {
-        if !is_there(context, kind, name).await? {
-            return Ok(());
+/// The owners of the credentials let the sample Workers use them. Each grant is given once: one that its owner
+/// revoked is not given again at the next start. What was given is remembered at the end, for all at once.
+async fn give_grants(engine: &Engine, context: &TenantContext) -> Result<()> {
+    let mut given = Vec::new();
+    for binding in bindings()? {
+        let name = mandate_directory::grant_name(&binding.credential, &binding.worker, &binding.function);
+        if context.store().resource(MARKER, &name).await?.is_none() && can_be_given(context, &binding).await? {
+            give_grant(engine, context, binding).await?;
+            given.push(name);
         }
     }
+    if given.is_empty() {
+        return Ok(());
+    }
+    let by = account(context, "admin")?.principal.subject();
+    let mut markers = Change::new(context.tenant().clone(), SystemClock.now(), by);
+    let marker = |name| ResourceWrite { kind: MARKER.to_owned(), name, expected: Some(0), spec: Some(json!({})) };
+    markers.resources.extend(given.into_iter().map(marker));
+    context.store().change(markers).await?;
+    Ok(())
+}
+
+async fn can_be_given(context: &TenantContext, binding: &Binding) -> Result<bool> {
+    let Binding { worker, function, credential } = binding;
+    let function = format!("{}/{function}", worker.project());
+    let needed =
+        [(Kind::Worker, worker.as_str()), (Kind::Function, &function), (Kind::Credential, credential.as_str())];
+    for (kind, name) in needed {
+        if !is_there(context, kind, name).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn give_grant(engine: &Engine, context: &TenantContext, binding: Binding) -> Result<()> {
+    let Binding { worker, function, credential } = binding;
     let owned = KEYS.iter().flat_map(|key| key.credentials).find(|(held, _)| *held == credential.as_str());
     let (_, owner) = owned.with_context(|| format!("no key is known for {credential}"))?;
     let owner = account(context, owner)?;
     let wanted = GrantWanted { credential, worker, function, not_after: None };
     admin::give_grant(engine, context, &owner, wanted).await.map_err(said)?;
-    let mut marker = Change::new(context.tenant().clone(), SystemClock.now(), owner.principal.subject());
-    marker.resources.push(ResourceWrite { kind: MARKER.to_owned(), name, expected: Some(0), spec: Some(json!({})) });
-    context.store().change(marker).await?;
     Ok(())
 }
 
