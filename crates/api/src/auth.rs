@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use mandate_directory::SessionRecord;
 use mandate_engine::TenantContext;
 use mandate_identity::{TokenError, Verified, claimed_issuer};
-use mandate_kernel::{Caller, Timestamp};
+use mandate_kernel::{Caller, Limits, Timestamp};
 use std::sync::Arc;
 
 /// The most bytes of a token that are looked at.
@@ -100,9 +100,26 @@ fn refuse(error: &TokenError) -> Problem {
 /// Refuses requests that name a host this server does not go by, where it was told its names: a
 /// browser on this machine must not reach it under another site's name (DNS rebinding).
 pub(crate) async fn own_host(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if !state.hosts.is_empty() && !state.hosts.iter().any(|own| own == host) {
-        return Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not go by that name")
+    let misdirected = || {
+        Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not go by that name")
+            .into_response()
+    };
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|v| v.to_str().ok()).unwrap_or_default();
+    // Several names, or one in the request's target that differs, are for confusing whoever stands between.
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    if hosts.next().is_some() || authority.is_some_and(|named| !host.is_empty() && named != host) {
+        return misdirected();
+    }
+    let named = if host.is_empty() { authority.unwrap_or_default() } else { host };
+    if !state.hosts.is_empty() && !state.hosts.iter().any(|own| own == named) {
+        return misdirected();
+    }
+    // What is announced as too large need not be waited for.
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > Limits::DEFAULT.request_body as u64) {
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
+            .detail(format!("at most {} bytes", Limits::DEFAULT.request_body))
             .into_response();
     }
     next.run(request).await

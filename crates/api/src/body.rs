@@ -29,6 +29,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let invalid = |e: serde_json::Error| Problem::invalid("invalid-body", e.to_string());
         // What a member named twice means depends on who reads it, so it means nothing here.
         mandate_identity::unambiguous(&bytes).map_err(invalid)?;
+        // A list in the place of an object would fill its members in by their order.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Problem::invalid("invalid-body", "send one JSON object"));
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(invalid)
     }
 }

@@ -7,6 +7,7 @@ pub const PROBLEM_TYPES: &[(&str, &str)] = &[
     ("already-set-up", "The tenant has administrators already."),
     ("approval-late", "The approval has run out of time."),
     ("authority-revoked", "What the request rests on was revoked."),
+    ("comment-not-plain", "The comment holds characters that can't be seen."),
     ("comment-too-long", "The comment is too long."),
     ("conflict", "Somebody else changed the same thing first."),
     ("connection-kind", "The function's target does not fit the kind of its connection."),

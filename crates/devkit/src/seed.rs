@@ -70,21 +70,22 @@ impl Devkit {
     }
 
     fn credentials(&self) -> Vec<Value> {
-        let model =
-            |name: &str, owner: &str| credential(name, owner, "The API key to the language model.", self.model_url());
+        let model = |name: &str, owner: &str| {
+            credential(name, owner, "The API key to the language model.", &[self.model_url()])
+        };
         vec![
             credential(
                 "finance/ledgerbook-key",
                 "finance-director",
                 "The static key to ledgerbook.",
-                self.ledgerbook_url(),
+                &[self.ledgerbook_url()],
             ),
             model("finance/model-key", "finance-director"),
             credential(
                 "finance/smtp-login",
                 "finance-director",
                 "User and password of the mail server. The board is the only one it may write to.",
-                format!("mailto:{BOARD}"),
+                &[format!("mailto:{BOARD}"), self.smtp_address()],
             ),
             model("claims/model-key", "claims-lead"),
             model("product/model-key", "product-lead"),
@@ -161,12 +162,12 @@ fn locked(name: &str, description: &str, url: &str, slot: Value) -> Value {
     manifest("Connection", name, spec)
 }
 
-fn credential(name: &str, owner: &str, description: &str, destination: String) -> Value {
+fn credential(name: &str, owner: &str, description: &str, destinations: &[String]) -> Value {
     let spec = json!({
         "description": description,
         "owner": format!("user:{owner}"),
         "environment": "sandbox",
-        "destinations": [destination],
+        "destinations": destinations,
     });
     manifest("Credential", name, spec)
 }

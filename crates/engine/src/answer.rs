@@ -6,8 +6,8 @@ use crate::load::open;
 use crate::{Denied, Engine, EngineError, Target, TenantContext};
 use mandate_gate::{Access, Permit, Refusal, RefusalKind};
 use mandate_journal::{
-    ApprovalChange, ApprovalKind, ApprovalQuery, ApprovalRecord, ApprovalState, Change, Declined, EventBody, Page,
-    RunRecord, RunState, RunStatus,
+    ApprovalChange, ApprovalKind, ApprovalQuery, ApprovalRecord, ApprovalState, Change, CommitError, Declined,
+    EventBody, RunRecord, RunState, RunStatus,
 };
 use mandate_kernel::{Action, ApprovalId, Caller, Digest, Labels, Timestamp};
 use mandate_ledger::{Event, EventKind};
@@ -68,6 +68,12 @@ impl AnswerError {
     }
 }
 
+/// Approvals looked at for one page, whoever may see them.
+const MAX_SCANNED: usize = 500;
+
+/// Bytes of what is shown that one page holds, but for its first approval.
+const MAX_PAGE: u64 = 1 << 20;
+
 /// An approval with what people are shown.
 #[derive(Debug, Clone)]
 pub struct ApprovalView {
@@ -79,8 +85,20 @@ pub struct ApprovalView {
     pub said: Option<Value>,
     /// The run that waits.
     pub run: RunRecord,
+    /// Whether the caller may read what it is about: whoever was asked, whoever started the run, and whoever may
+    /// read the run's results. Others see that it is there.
+    pub may_read: bool,
     /// Whether the caller may answer it now, and if not, why.
     pub may: Result<(), String>,
+}
+
+/// Some approvals, newest first.
+#[derive(Debug, Clone)]
+pub struct ApprovalPage {
+    /// Those that the caller may see; maybe none.
+    pub items: Vec<ApprovalView>,
+    /// Where to go on, if there may be more.
+    pub next: Option<ApprovalId>,
 }
 
 impl Engine {
@@ -93,22 +111,28 @@ impl Engine {
         context: &TenantContext,
         caller: &Caller,
         query: ApprovalQuery,
-    ) -> Result<Page<ApprovalView>, EngineError> {
+    ) -> Result<ApprovalPage, EngineError> {
         let (limit, mut query) = (query.limit, query);
-        let mut items = Vec::new();
+        let (mut items, mut scanned, mut bytes) = (Vec::new(), 0, 0u64);
         loop {
             let page = context.store.approvals(query.clone()).await?;
             for record in page.items {
+                scanned += 1;
+                let size = record.view.size;
+                if !items.is_empty() && bytes.saturating_add(size) > MAX_PAGE {
+                    return Ok(ApprovalPage { items, next: query.before });
+                }
                 query.before = Some(record.approval.clone());
                 if let Some(view) = self.visible_to(context, caller, record).await? {
+                    bytes = bytes.saturating_add(size);
                     items.push(view);
-                    if items.len() == limit {
-                        return Ok(Page { items, more: true });
-                    }
+                }
+                if items.len() == limit || scanned == MAX_SCANNED {
+                    return Ok(ApprovalPage { items, next: query.before });
                 }
             }
             if !page.more {
-                return Ok(Page { items, more: false });
+                return Ok(ApprovalPage { items, next: None });
             }
         }
     }
@@ -190,7 +214,14 @@ impl Engine {
         if let Err(error) = context.store.commit(draft.transition()).await {
             // It may be durable all the same; then somebody has to drive the run.
             self.retry_later(run.clone());
-            return Err(EngineError::from(error).into());
+            // Or somebody else was faster, and this answer is one too many.
+            let now = context.store.approval(id).await.map_err(EngineError::from)?;
+            let settled = now.map(|now| now.state).filter(|state| *state != ApprovalState::Pending);
+            let fenced = matches!(error, CommitError::Fenced { .. });
+            return Err(match settled.filter(|_| fenced) {
+                Some(state) => AnswerError::Settled(state),
+                None => EngineError::from(error).into(),
+            });
         }
         draft.committed();
         context.entries_waiting.notify_one();
@@ -265,6 +296,9 @@ impl Engine {
         if !asked && !self.may(context, caller, Action::RunView, &Target::Run(&run)).await? {
             return Ok(None);
         }
+        let may_read = asked
+            || caller.principal == run.new.initiator
+            || self.may(context, caller, Action::ArtifactRead, &Target::Run(&run)).await?;
         let now = self.ports.clock.now();
         let may = match judged {
             _ if record.state != ApprovalState::Pending => Err(format!("it is {} already", record.state.as_str())),
@@ -278,7 +312,7 @@ impl Engine {
             Some(answer) => Some(open(context, &subject, answer).await?),
             None => None,
         };
-        Ok(Some(ApprovalView { record, shown, said, run, may }))
+        Ok(Some(ApprovalView { record, shown, said, run, may_read, may }))
     }
 
     /// One that is not there, or not for the caller: the same to them, and recorded.

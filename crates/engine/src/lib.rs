@@ -42,7 +42,7 @@ mod start;
 mod step;
 
 pub use access::{Denied, Target};
-pub use answer::{Answer, AnswerError, ApprovalView};
+pub use answer::{Answer, AnswerError, ApprovalPage, ApprovalView};
 pub use catalog::Catalog;
 pub use context::{Names, TenantContext};
 pub use engine::{Engine, EngineConfig};

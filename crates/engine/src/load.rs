@@ -8,14 +8,15 @@ use crate::pinned::{Pinned, Versions};
 use crate::seen::Results;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_flow::{Labelled, Machine, Start};
-use mandate_gate::StandingFacts;
+use mandate_gate::{GivenApproval, StandingFacts};
 use mandate_identity::Work;
 use mandate_issuer::{Issuer, MintedEnvelope};
 use mandate_journal::{LeaseChange, NewRun, RunState, RunStatus, Stored, TenantStore};
 use mandate_kernel::{Duration, Labels, RunId, Timestamp};
-use mandate_ledger::EventKind;
+use mandate_ledger::{Entry, EventKind};
 use mandate_vault::SubjectKey;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Driver {
@@ -33,7 +34,8 @@ impl Driver {
             .map_err(|e| EngineError::Inconsistent(format!("header of {run}: {e}")))?;
         // Before the configuration: what changes in between makes the next decision be made again.
         let standing = standing(store.as_ref(), &header).await?;
-        let history = History::of(store.journal(run).await?);
+        let mut history = History::of(store.journal(run).await?);
+        only_evidenced(store.as_ref(), run, &mut history).await?;
         let worker = stored.new.worker.as_str();
         let record = store
             .resource_by_digest("Worker", worker, &stored.new.worker_version)
@@ -124,6 +126,30 @@ impl Driver {
             }
         }
         Ok(())
+    }
+}
+
+/// A yes counts only if the run's ledger chain says who gave it to what: a row in the journal alone could have
+/// been written by whoever can write to the database (I6).
+async fn only_evidenced(store: &dyn TenantStore, run: &RunId, history: &mut History) -> Result<(), EngineError> {
+    if history.approvals.is_empty() {
+        return Ok(());
+    }
+    let mut given = BTreeSet::new();
+    for (_, bytes) in store.run_entries(run).await? {
+        let (_, event) =
+            Entry::decode(&bytes).map_err(|e| EngineError::Inconsistent(format!("an entry of {run}: {e}")))?;
+        let part = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if event.kind == EventKind::ApprovalGiven {
+            given.insert((part("approval"), part("digest"), part("by")));
+        }
+    }
+    let is_given =
+        |yes: &GivenApproval| given.contains(&(yes.approval.to_string(), yes.binding.to_string(), yes.by.clone()));
+    if history.approvals.values().flatten().all(is_given) {
+        Ok(())
+    } else {
+        Err(EngineError::Inconsistent(format!("{run} holds an approval that the ledger knows nothing of")))
     }
 }
 

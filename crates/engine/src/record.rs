@@ -59,6 +59,7 @@ impl Decided<'_> {
                 "method": method(self.prepared),
             },
             "arguments": commitment(self.arguments),
+            "approvals": facts.approvals.iter().map(|yes| &yes.approval).collect::<Vec<_>>(),
             "policy": self.policy.map(policy),
             "explanation": self.explanation.map(|e| e.commitment),
         })

@@ -128,6 +128,9 @@ impl Driver {
 /// The audience of a question to people. The initiator's authority has to cover it like any other call.
 pub(crate) const AUDIENCE: &str = "urn:mandate:review";
 
+/// The most bytes that people are shown.
+const MAX_SHOWN: usize = 128 << 10;
+
 /// How a question to people looks to the gate. It is asked by the engine itself and never performed.
 pub(crate) struct Asking;
 
@@ -144,6 +147,9 @@ impl Effect for Asking {
             return Err(arguments("argument `title` is text".to_owned()));
         }
         let bytes = canonical_json(&call.arguments).map_err(|e| arguments(e.to_string()))?;
+        if bytes.len() > MAX_SHOWN {
+            return Err(arguments(format!("they are {} bytes; people are shown at most {MAX_SHOWN}", bytes.len())));
+        }
         Ok(Prepared {
             request: Request::Local { name: "review".to_owned(), arguments: bytes },
             destination: "people".to_owned(),

@@ -88,6 +88,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Everything that the credential's owner has to allow: the destination, and for a mail the server that
+    /// gets the credential and the mail besides.
+    pub fn destinations(&self) -> impl Iterator<Item = &str> {
+        let server = match &self.request {
+            Request::Mail { server, .. } => Some(server.as_str()),
+            Request::Http(_) | Request::Local { .. } | Request::Model { .. } => None,
+        };
+        std::iter::once(self.destination.as_str()).chain(server)
+    }
+
     /// The digest the decision, the approval, the token and the ledger all speak of.
     #[must_use]
     pub fn digest(&self) -> Digest {

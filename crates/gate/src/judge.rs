@@ -163,10 +163,10 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
                 run: facts.environment.to_string(),
             });
         }
-        if !credential.destinations.contains(&prepared.destination) {
+        if let Some(destination) = prepared.destinations().find(|to| !credential.destinations.contains(*to)) {
             return Err(RefusalKind::DestinationNotAllowed {
                 credential: credential.name.to_string(),
-                destination: prepared.destination.clone(),
+                destination: destination.to_owned(),
             });
         }
     } else if prepared.slot.is_some() {

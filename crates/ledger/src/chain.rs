@@ -3,6 +3,8 @@
 use crate::entry::{Event, RunLink};
 use crate::kind::EventKind;
 use mandate_kernel::Digest;
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Why an entry does not continue its run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +34,12 @@ pub enum ChainError {
         /// Where.
         seq: u32,
     },
+    /// A step that waited for an approval was allowed, and no entry before says who gave it.
+    #[error("entry {seq} of the run allows a step that waited for an approval, and no entry before it gives one")]
+    Unapproved {
+        /// Where.
+        seq: u32,
+    },
     /// The run has ended already.
     #[error("entry {seq} follows the end of the run")]
     AfterEnd {
@@ -46,6 +54,10 @@ pub struct RunChain {
     next: u32,
     last: Option<Digest>,
     end: Option<EventKind>,
+    /// Steps that were held back by a gate.
+    held: BTreeSet<u64>,
+    /// Approvals that were given.
+    given: BTreeSet<String>,
 }
 
 impl RunChain {
@@ -77,10 +89,35 @@ impl RunChain {
         if *prev != self.last {
             return Err(ChainError::Prev { seq });
         }
+        if !self.is_approved(event) {
+            return Err(ChainError::Unapproved { seq });
+        }
+        self.note(event);
         self.next = seq.saturating_add(1);
         self.last = Some(leaf);
         self.end = kind.ends_run().then_some(kind);
         Ok(())
+    }
+
+    /// Whether what an entry allows, if it allows anything, was approved where it had to be.
+    fn is_approved(&self, event: &Event) -> bool {
+        if event.kind != EventKind::StepDecided || text(event, "status") != Some("allow") {
+            return true;
+        }
+        let named = event.details.get("approvals").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let was_held = event.details.get("step").and_then(Value::as_u64).is_some_and(|step| self.held.contains(&step));
+        let given = |approval: &Value| approval.as_str().is_some_and(|approval| self.given.contains(approval));
+        named.iter().all(given) && !(was_held && named.is_empty())
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event.kind {
+            EventKind::StepDecided if text(event, "status") == Some("not-yet") => {
+                self.held.extend(event.details.get("step").and_then(Value::as_u64));
+            }
+            EventKind::ApprovalGiven => self.given.extend(text(event, "approval").map(str::to_owned)),
+            _ => {}
+        }
     }
 
     /// How many entries were taken.
@@ -106,4 +143,8 @@ impl RunChain {
     pub const fn last(&self) -> Option<Digest> {
         self.last
     }
+}
+
+fn text<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
+    event.details.get(name).and_then(Value::as_str)
 }

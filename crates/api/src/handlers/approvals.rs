@@ -50,7 +50,7 @@ pub(crate) async fn list(
         run: query.run.as_deref().map(str::parse::<RunId>).transpose().map_err(|_| bad("run"))?,
     };
     let page = state.engine.approvals(&who.context, &who.caller, query).await?;
-    let next = page.items.last().filter(|_| page.more).map(|last| listing.after(last.record.approval.as_str()));
+    let next = page.next.map(|last| listing.after(last.as_str()));
     Ok(Json(view::list(page.items.iter().map(shown).collect(), next)))
 }
 
@@ -105,6 +105,11 @@ async fn answer(
     if body.comment.as_ref().is_some_and(|comment| comment.chars().count() > MAX_COMMENT) {
         return Err(Problem::invalid("comment-too-long", format!("a comment has at most {MAX_COMMENT} characters")));
     }
+    // It is read by people, in the ledger's evidence and on the page: nothing in it may hide.
+    if body.comment.as_ref().is_some_and(|comment| mandate_gate::visible(comment.as_bytes()) != *comment) {
+        let why = "a comment is plain text: no control, invisible or direction-changing characters";
+        return Err(Problem::invalid("comment-not-plain", why));
+    }
     if body.answer.as_ref().is_some_and(|answer| !is_exact(answer)) {
         return Err(Problem::invalid("inexact-number", "`answer` holds an integer beyond 2^53: write it as text"));
     }
@@ -121,7 +126,12 @@ fn id(text: &str) -> Result<ApprovalId, Problem> {
 fn shown(found: &ApprovalView) -> Value {
     let record = &found.record;
     let part = |name: &str| found.shown.get(name).cloned().unwrap_or(Value::Null);
-    let said = |name: &str| found.said.as_ref().and_then(|said| said.get(name)).cloned().unwrap_or(Value::Null);
+    // What it is about is for those it concerns; that it is there is for everybody who sees the run.
+    let value = |name: &str| if found.may_read { part(name) } else { Value::Null };
+    let said = |name: &str| {
+        let said = found.said.as_ref().filter(|_| found.may_read);
+        said.and_then(|said| said.get(name)).cloned().unwrap_or(Value::Null)
+    };
     json!({
         "id": record.approval,
         "kind": record.kind,
@@ -137,12 +147,13 @@ fn shown(found: &ApprovalView) -> Value {
         "destination": part("destination"),
         "environment": part("environment"),
         "credential": part("credential"),
-        "arguments": part("arguments"),
-        "canonical": part("canonical"),
+        "arguments": value("arguments"),
+        "canonical": value("canonical"),
+        "you_may_read": found.may_read,
         "arguments_digest": record.binding,
         "labels": record.view.labels,
-        "title": part("title"),
-        "form": part("form"),
+        "title": value("title"),
+        "form": value("form"),
         "asked_at": record.asked_at.to_string(),
         "expires_at": record.expires_at.to_string(),
         "state": record.state,

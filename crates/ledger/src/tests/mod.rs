@@ -1,5 +1,6 @@
 //! Tests as an attacker and as a user would make them, on one small world of keys and runs.
 
+mod approvals;
 mod entries;
 mod exports;
 mod forensics;

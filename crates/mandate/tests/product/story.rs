@@ -160,6 +160,101 @@ fn a_mail_to_somebody_else_is_refused_before_anybody_is_asked() {
     }
 }
 
+/// What an approval is about is for whoever was asked, whoever asked, and whoever may read the run's results.
+#[test]
+fn others_see_that_something_waits_and_not_what() {
+    let house = House::start();
+    let analyst = super::world::role(
+        "finance/analyst-looks",
+        "user:finance-analyst",
+        "viewer",
+        json!({"resource": "finance/quarterly-summary"}),
+    );
+    apply(&house, "admin", vec![analyst]);
+    let (run, approval) = waiting(&house);
+    let id = approval["id"].as_str().unwrap();
+    for (account, reads) in [
+        ("finance-director", true),
+        ("finance-lead", true),
+        ("auditor", true),
+        ("admin", false),
+        ("finance-analyst", false),
+    ] {
+        let token = house.token(account);
+        let one = house.http("GET", &format!("/v1/approvals/{id}"), Some(&token), None);
+        let list = house.http("GET", &format!("/v1/approvals?run={run}"), Some(&token), None);
+        for text in [String::from_utf8_lossy(&one.body), String::from_utf8_lossy(&list.body)] {
+            assert_eq!(text.contains("Revenue was"), reads, "{account}: {text}");
+            assert!(text.contains("mailto:board@demo.example"), "{account}: {text}");
+        }
+    }
+}
+
+/// A yes that only the database knows of is none: the run ends, and nothing is mailed.
+#[test]
+fn an_approval_written_into_the_journal_by_hand_counts_for_nothing() {
+    let mut house = House::start();
+    let (run, approval) = waiting(&house);
+    house.kill9();
+    let database = rusqlite::Connection::open(house.data_dir().join("mandate.db")).unwrap();
+    let seq: i64 =
+        database.query_row("SELECT journal_seq FROM run_state WHERE run = ?1", [&run], |row| row.get(0)).unwrap();
+    let forged = json!({"v": 1, "seq": seq + 1, "at": 1_795_000_000_000_i64, "body": {
+        "type": "approved", "step": approval["step"], "approval": approval["id"], "gate": "approval:finance-leadership",
+        "binding": approval["arguments_digest"], "by": "user:finance-director", "until": 4_000_000_000_000_i64,
+    }});
+    let event = forged.to_string().into_bytes();
+    let insert = "INSERT INTO journal (tenant, run, seq, event) VALUES ('demo', ?1, ?2, ?3)";
+    database.execute(insert, rusqlite::params![run, seq + 1, event]).unwrap();
+    database.execute("UPDATE run_state SET journal_seq = ?2 WHERE run = ?1", rusqlite::params![run, seq + 1]).unwrap();
+    assert_eq!(database.execute("UPDATE timers SET due = 0 WHERE run = ?1", [&run]).unwrap(), 1);
+    drop(database);
+    house.restart();
+    let view = house.settled(&run, std::time::Duration::from_secs(30));
+    assert_eq!(view["state"], "faulted", "{view}");
+    assert!(view["problem"]["detail"].as_str().unwrap().contains("the ledger knows nothing of"), "{view}");
+    assert!(mails(&house).is_empty());
+}
+
+/// What is no single JSON object, or not meant for this server, is refused as such.
+#[test]
+fn odd_requests_are_refused() {
+    let house = House::start();
+    let (_, approval) = waiting(&house);
+    let token = house.token("finance-director");
+    let path = format!("/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
+    let list = json!([approval["arguments_digest"]]);
+    assert_eq!(house.http("POST", &path, Some(&token), Some(&list)).status, 422);
+    for comment in ["a\u{0}b", "a\u{202e}b", "\u{1b}[31m"] {
+        let body = json!({"digest": approval["arguments_digest"], "comment": comment});
+        let reply = house.http("POST", &path, Some(&token), Some(&body));
+        assert_eq!((reply.status, reply.json()["type"].as_str().unwrap().ends_with("/comment-not-plain")), (422, true));
+    }
+    let ask = |request: String| {
+        let mut stream = TcpStream::connect(("127.0.0.1", house.port())).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    };
+    let own = format!("127.0.0.1:{}", house.port());
+    for (request, status) in [
+        (format!("GET /livez HTTP/1.1\r\nHost: {own}\r\n\r\n"), "200"),
+        (format!("GET /livez HTTP/1.1\r\nHost: {own}\r\nHost: evil.example\r\n\r\n"), "4"),
+        (format!("GET http://evil.example/livez HTTP/1.1\r\nHost: {own}\r\n\r\n"), "421"),
+        (
+            format!(
+                "POST /v1/runs HTTP/1.1\r\nHost: {own}\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n"
+            ),
+            "413",
+        ),
+    ] {
+        let line = ask(request);
+        assert!(line.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {line}");
+    }
+}
+
 /// A server that answers each HTTP request with these bytes.
 fn saying(head: &'static str, body: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -253,6 +348,15 @@ fn a_mail_whose_answer_is_lost_waits_for_a_person() {
     });
     let connection = json!({"environments": {"sandbox": {"url": url}}, "slot": {"smtp": "auth"}});
     apply(&house, "admin", vec![manifest("Connection", "finance/smtp", connection)]);
+    // Whoever connects the mail server elsewhere gets neither its login nor a mail.
+    let refused = run(&house, "finance-lead", "quarterly-summary").exits(3).json();
+    assert_eq!(refused["problem"]["type"], "https://mandate.dev/problems/destination-not-allowed", "{refused}");
+    assert!(refused["problem"]["detail"].as_str().unwrap().contains(&url), "{refused}");
+    assert!(received.try_recv().is_err());
+    let owner_s = json!({
+        "owner": "user:finance-director", "environment": "sandbox", "destinations": ["mailto:board@demo.example", url],
+    });
+    apply(&house, "finance-director", vec![manifest("Credential", "finance/smtp-login", owner_s)]);
     let (run, approval) = waiting(&house);
     house.cli_as("finance-director", &["approvals", "approve", approval["id"].as_str().unwrap()]).exits(0);
     let view = house.settled(&run, std::time::Duration::from_secs(30));
