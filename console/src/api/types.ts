@@ -184,7 +184,9 @@ export interface Approval {
   destination: string;
   environment: string;
   arguments: Json;
-  canonical: string;
+  /** Null where `you_may_read` is false, and so are `arguments`, `form`, `title`, `comment` and `answer`. */
+  canonical: string | null;
+  you_may_read: boolean;
   arguments_digest: string;
   labels: Labels;
   form: JsonSchema | null;

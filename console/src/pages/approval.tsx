@@ -124,13 +124,20 @@ function What({ approval }: { approval: Approval }) {
       </div>
       <div className="p-5 sm:p-6">
         <h2 className="mb-4 text-lg">Exact content</h2>
-        <JsonView value={approval.arguments} />
+        {approval.you_may_read ? (
+          <JsonView value={approval.arguments} />
+        ) : (
+          <p className="text-soft">
+            What it holds is for whoever was asked, whoever started the run, and whoever may read its results.
+          </p>
+        )}
       </div>
     </Card>
   );
 }
 
 function Bytes({ approval }: { approval: Approval }) {
+  if (approval.canonical === null) return null;
   return (
     <Card className="p-5 sm:p-6">
       <h2 className="text-lg">The bytes you decide on</h2>

@@ -241,7 +241,7 @@ fn approvals() -> Part {
             ("environment", text()),
             ("credential", or_null(credential)),
             ("arguments", anything.clone()),
-            ("canonical", text()),
+            ("canonical", or_null(text())),
             ("arguments_digest", digest()),
             ("labels", refer("Labels")),
             ("title", or_null(text())),
@@ -254,6 +254,7 @@ fn approvals() -> Part {
             ("comment", or_null(text())),
             ("answer", anything),
             ("you_may", flag()),
+            ("you_may_read", flag()),
             ("why_not", or_null(text())),
         ],
     );
