@@ -2,7 +2,7 @@
 //!
 //! Each random program runs twice, the answer of one source changed. Where the two runs first differ
 //! in what is seen from outside, both must carry that source's label there. A run that ends by a fault
-//! outside any `catch` tells by ending; then only the fault must carry it.
+//! outside any `catch` tells by ending; then only the fault must carry it, and of two faults one.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::result_large_err, reason = "helpers of tests")]
 
@@ -172,8 +172,14 @@ proptest! {
         if let Some((x, y)) = pairs.find(|(x, y)| text(x) != text(y)) {
             let carries = |seen: &Seen| seen.labels().is_some_and(|l| l.sources.contains(&source(origin)));
             let faults = [x, y].map(|s| matches!(s, Seen::Fault(..)));
-            prop_assert!(carries(x) || (faults[1] && !faults[0]), "{document}\n{x}\n{y}\n{:?}", x.labels());
-            prop_assert!(carries(y) || (faults[0] && !faults[1]), "{document}\n{x}\n{y}\n{:?}", y.labels());
+            if faults == [true, true] {
+                // One of them ended because of the source, and carries it. The other got past that place, which
+                // is told by not ending there, and failed at another for a reason of its own.
+                prop_assert!(carries(x) || carries(y), "{document}\n{x}\n{y}\n{:?}", [x.labels(), y.labels()]);
+            } else {
+                prop_assert!(carries(x) || faults[1], "{document}\n{x}\n{y}\n{:?}", x.labels());
+                prop_assert!(carries(y) || faults[0], "{document}\n{x}\n{y}\n{:?}", y.labels());
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use super::SimTenant;
 use async_trait::async_trait;
 use mandate_journal::{
-    ApprovalQuery, ApprovalRecord, EpochKey, JournalEvent, LeaseRecord, Page, RunQuery, RunRecord, Runs, SealedPayload,
-    Standing, StoreError, TimerRecord,
+    ApprovalQuery, ApprovalRecord, ApprovalState, EpochKey, JournalEvent, LeaseRecord, OpenCounts, Page, RunQuery,
+    RunRecord, RunState, Runs, SealedPayload, Standing, StoreError, TimerRecord,
 };
 use mandate_kernel::{ApprovalId, Digest, RunId};
 
@@ -62,6 +62,22 @@ impl Runs for SimTenant {
             let more = items.len() > limit;
             items.truncate(limit);
             Page { items, more }
+        })
+        .await
+    }
+
+    async fn open_counts(&self) -> Result<OpenCounts, StoreError> {
+        self.read("open-counts", |state| {
+            let in_state =
+                |wanted: RunState| state.runs.values().filter(|row| row.record.status.state == wanted).count() as u64;
+            let pending = |record: &&ApprovalRecord| record.state == ApprovalState::Pending;
+            OpenCounts {
+                running: in_state(RunState::Running),
+                waiting: in_state(RunState::Waiting),
+                approvals: state.approvals.values().filter(pending).count() as u64,
+                leases: state.runs.values().map(|row| row.open_leases().len() as u64).sum(),
+                unsequenced: state.log.pending.len() as u64,
+            }
         })
         .await
     }
