@@ -6,6 +6,9 @@
 //! ledger hashed again in full.
 
 mod audit;
+#[cfg(debug_assertions)]
+#[path = "../house/full_disk.rs"]
+mod full_disk;
 mod steps;
 #[path = "../house/wiring.rs"]
 mod wiring;
