@@ -26,8 +26,7 @@ test("sign in, start, approve as another, verify", async ({ as, house, look, pag
       `approval-${(await decider.getByText("Guarded step").count()) > 0 ? "guarded" : "review"}`,
     );
   });
-  const worker = await (await lead.request.get("/v1/resources/Worker/finance/quarterly-summary")).json();
-  if (worker.spec.functions.includes("mail.send")) expect(answered).toBeGreaterThan(0);
+  expect(answered).toBeGreaterThan(0);
 
   await expect(lead.getByText("Completed").first()).toBeVisible();
   await look(lead, "run");
@@ -62,13 +61,7 @@ test.beforeEach(({ colorScheme, isMobile }, { title }) => {
 test("the one who started it may not approve it", async ({ as, look }) => {
   const lead = await as("finance-lead");
   await startRun(lead, "Approved by nobody");
-  const waits = lead.getByRole("link", { name: "Read what is asked" }).first();
-  const verify = lead.getByRole("button", { name: /^Verify/ });
-  await expect(async () =>
-    expect((await waits.isVisible()) || (await verify.isEnabled())).toBe(true),
-  ).toPass();
-  test.skip(!(await waits.isVisible()), "this Worker asks nobody");
-  await waits.click();
+  await lead.getByRole("link", { name: "Read what is asked" }).first().click();
   await expect(lead.getByText("You may not decide this one")).toBeVisible();
   await expect(lead.getByRole("button", { name: "Approve" })).toHaveCount(0);
   await look(lead, "approval-not-yours");
