@@ -2,11 +2,14 @@
 //! requests, cursors, problems, and search in the ledger.
 
 use super::receiver::Receiver;
-use super::world::{apply, call, furnish, recorded, role, run, waiter, worker};
+use super::world::{apply, call, furnish, role, run, search, waiter, worker};
 use crate::house::House;
 use crate::house::http::{self, Reply};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The interface's description, as a server hands it out.
 struct Description(Value);
@@ -356,7 +359,9 @@ fn the_ledger_is_searched_by_person_function_and_time() {
         house.cli_as("auditor", &all).exits(0).json()["items"].as_array().unwrap().clone()
     };
     // Everything in the chain of one's own run is found by one's name, though the Worker acted.
-    recorded(&house, &decision_of(&house, &mine));
+    for run in [&mine, &theirs] {
+        sequenced(&house, run);
+    }
     let found = find(&["--person", "finance-lead", "--function", "mine.read"]);
     let kinds: BTreeSet<&str> = found.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, BTreeSet::from(["step-decided", "step-succeeded"]), "{found:#?}");
@@ -385,9 +390,11 @@ fn the_ledger_is_searched_by_person_function_and_time() {
     assert_eq!(tail["items"].as_array().unwrap()[..], chain[2..]);
 }
 
-/// The decision about the run's first step.
-fn decision_of(house: &House, run: &str) -> String {
-    let entries = house.entries(run);
-    let decided = entries.iter().find(|entry| entry["kind"] == "step-decided").unwrap();
-    decided["details"]["decision"].as_str().unwrap().to_owned()
+/// Waits until every entry of the ended run is in the tenant's ledger.
+fn sequenced(house: &House, run: &str) {
+    let (count, begun) = (house.entries(run).len(), Instant::now());
+    while search(house, "auditor", &format!("run={run}&limit=500")).len() < count {
+        assert!(begun.elapsed() < PATIENCE, "{run} is not wholly in the ledger");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
