@@ -60,6 +60,16 @@ pub struct Endpoint {
     pub audience: Option<Audience>,
 }
 
+impl Endpoint {
+    /// Whether a URL is this endpoint's or lies below it. Both are compared as they are spelled, which is one
+    /// way only for a URL that is sent.
+    #[must_use]
+    pub fn holds(&self, url: &str) -> bool {
+        let base = self.url.trim_end_matches('/');
+        url.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+    }
+}
+
 /// The one place a static credential may go (I4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a slot is `header` with an optional `prefix`, or for a mail server `smtp: auth`")]

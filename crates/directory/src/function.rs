@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longest timeout of one attempt, in milliseconds.
-const MAX_TIMEOUT_MS: u64 = 600_000;
-
 /// The content of a `Function` resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -137,7 +134,9 @@ impl FunctionSpec {
             return at("/arguments", &why);
         }
         match &self.target {
-            Target::Http(_) | Target::Local(_) => return Ok(()),
+            Target::Call(call) if self.effect == EffectClass::Read && call.methods.iter().any(|m| !m.is_safe()) => {
+                return at("/effect", "a method other than GET acts: declare idempotent or once, or leave it out");
+            }
             Target::Model(_) if self.effect == EffectClass::Once => {
                 return at("/effect", "a model call can be repeated: declare it read or idempotent");
             }
@@ -150,10 +149,12 @@ impl FunctionSpec {
             Target::Model(_) | Target::Mail(_) if self.model != IdentityModel::ServiceAccount => {
                 return at("/model", "models and mail servers know static credentials only: declare service-account");
             }
-            Target::Model(_) | Target::Mail(_) | Target::Review(_) => {}
-        }
-        if !(1..=MAX_TIMEOUT_MS).contains(&self.timeout_ms) {
-            return at("/timeoutMs", "the timeout must be 1 to 600000 milliseconds");
+            Target::Http(_)
+            | Target::Call(_)
+            | Target::Local(_)
+            | Target::Model(_)
+            | Target::Mail(_)
+            | Target::Review(_) => {}
         }
         Ok(())
     }

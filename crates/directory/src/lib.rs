@@ -37,5 +37,8 @@ pub use redaction::{Clearance, WITHHELD, redact};
 pub use returns::{FieldLabels, FieldPattern, ReturnLabels};
 pub use role::{RoleBindingSpec, RoleName, RoleScope, roles_on};
 pub use session::{MOST_SESSIONS, SessionLifetimes, SessionRecord, SessionStoreError, Sessions};
-pub use target::{HttpTemplate, LocalTarget, MailTarget, Method, ModelTarget, ReviewPeriod, ReviewTarget, Target};
+pub use target::{
+    CallTarget, HttpTemplate, LocalTarget, MailTarget, Method, ModelTarget, Protocol, ReviewPeriod, ReviewTarget,
+    Target,
+};
 pub use worker::{ArtifactSpec, InputLabels, WorkerSpec};

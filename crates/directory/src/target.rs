@@ -25,6 +25,8 @@ const MAX_PERIOD: Duration = Duration::from_secs(90 * 86_400);
 pub enum Target {
     /// Over HTTP, at the connection's endpoint for the run's environment.
     Http(HttpTemplate),
+    /// What a document's own `call: http` asks for, as far as it stays below the connection's URL.
+    Call(CallTarget),
     /// A function registered inside the process. It reaches nothing outside.
     Local(LocalTarget),
     /// A language model, asked over the OpenAI chat-completions protocol.
@@ -125,6 +127,7 @@ impl Target {
     pub fn connection(&self) -> Option<&str> {
         match self {
             Self::Http(http) => Some(&http.connection),
+            Self::Call(call) => Some(&call.connection),
             Self::Model(model) => Some(&model.connection),
             Self::Mail(mail) => Some(&mail.connection),
             Self::Local(_) | Self::Review(_) => None,
@@ -136,6 +139,7 @@ impl Target {
     pub const fn arguments(&self) -> Option<&'static [&'static str]> {
         match self {
             Self::Http(_) | Self::Local(_) => None,
+            Self::Call(_) => Some(&["method", "endpoint", "headers", "query", "body", "output", "redirect"]),
             Self::Model(_) => Some(&["instructions", "input", "sources", "schema"]),
             Self::Mail(_) => Some(&["to", "subject", "body"]),
             Self::Review(_) => Some(&["title", "data", "form"]),
@@ -147,6 +151,7 @@ impl Target {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Call(_) => "call",
             Self::Local(_) => "local",
             Self::Model(_) => "model",
             Self::Mail(_) => "mail",
@@ -158,13 +163,17 @@ impl Target {
     pub(crate) fn check(&self) -> Result<(), (String, String)> {
         let at = |pointer: &str, why: &str| Err((format!("/target/{}{pointer}", self.as_str()), why.to_owned()));
         match self {
-            Self::Http(_) | Self::Local(_) => Ok(()),
-            Self::Model(ModelTarget { connection, .. }) | Self::Mail(MailTarget { connection, .. })
+            Self::Local(_) => Ok(()),
+            Self::Http(http) => http.check_path().or_else(|why| at("/path", why)),
+            Self::Call(call) if call.methods.is_empty() => at("/methods", "name at least one method"),
+            Self::Call(CallTarget { connection, .. })
+            | Self::Model(ModelTarget { connection, .. })
+            | Self::Mail(MailTarget { connection, .. })
                 if !(1..=MAX_NAME).contains(&connection.len()) =>
             {
                 at("/connection", "name the connection in 1 to 200 characters")
             }
-            Self::Mail(_) => Ok(()),
+            Self::Call(_) | Self::Mail(_) => Ok(()),
             Self::Model(target) => {
                 let visible = target.model.bytes().all(|b| b.is_ascii_graphic());
                 if !visible || !(1..=MAX_NAME).contains(&target.model.len()) {
@@ -183,6 +192,36 @@ impl Target {
                 at("/groups", "name 1 to 16 groups whose members may answer")
             }
             Self::Review(_) => Ok(()),
+        }
+    }
+}
+
+/// A protocol call that a document spells out itself. What it may reach is still the connection's to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct CallTarget {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The connection, by its name in the same project.
+    pub connection: String,
+    /// The methods that documents may use.
+    pub methods: BTreeSet<Method>,
+}
+
+/// A protocol that documents call by its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// `call: http`
+    Http,
+}
+
+impl Protocol {
+    /// Its name in a document's `call`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
         }
     }
 }
@@ -213,8 +252,32 @@ pub struct HttpTemplate {
     pub query: Vec<String>,
 }
 
+impl HttpTemplate {
+    /// What can be known of its path without a value: that it stays below the connection's URL whatever is put in.
+    fn check_path(&self) -> Result<(), &'static str> {
+        let Some(inner) = self.path.strip_prefix('/') else { return Err("a path begins with /") };
+        if self.path.len() > MAX_PATH {
+            return Err("a path has at most 2000 characters");
+        }
+        if inner.bytes().any(|b| !(0x21..0x7f).contains(&b) || b"\\?#\"<>^`|".contains(&b)) {
+            return Err("a path has no spaces, `?`, `#` or characters that have to be encoded");
+        }
+        let mut segments = inner.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let encoded_dot = segment.to_ascii_lowercase().contains("%2e");
+            if matches!(segment, "." | "..") || encoded_dot || (segment.is_empty() && segments.peek().is_some()) {
+                return Err("a path has no empty segments and no dots for segments");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The longest path, in bytes.
+const MAX_PATH: usize = 2_000;
+
 /// An HTTP method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// Read.
@@ -230,6 +293,12 @@ pub enum Method {
 }
 
 impl Method {
+    /// Whether it only reads (RFC 9110 §9.2.1).
+    #[must_use]
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Get)
+    }
+
     /// The method's token.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -112,3 +112,31 @@ fn a_whole_value_has_the_labels_of_its_fields_and_the_rest_has_not() {
     assert_eq!((whole.integrity, &whole.readers), (base.integrity, &base.readers));
     assert!(base.flows_to(&whole));
 }
+
+#[test]
+fn a_path_that_can_never_be_sent_is_refused_before_it_is_called() {
+    let check = |path: &str| {
+        let target = serde_json::json!({"http": {"connection": "shop", "method": "GET", "path": path}});
+        serde_json::from_value::<crate::Target>(target).unwrap().check()
+    };
+    for good in ["/", "/v1/pets", "/v1/{id}/", "/a.b/{id}.json", "/%20x"] {
+        assert_eq!(check(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        "v1",
+        "@127.0.0.1:21999/{d}",
+        "//host/{x}",
+        "/a/../../{x}",
+        ":21999/x",
+        "/a//b",
+        "/./a",
+        "/%2e%2E/a",
+        "/a?b=c",
+        "/a#b",
+        "/a b",
+        "/\\x",
+    ] {
+        assert_eq!(check(bad).unwrap_err().0, "/target/http/path", "{bad}");
+    }
+}

@@ -15,6 +15,7 @@ mod http;
 mod local;
 mod mail;
 mod model;
+mod reach;
 mod registry;
 mod review;
 

@@ -1,7 +1,7 @@
 //! From a function's definition to the effect that performs it.
 
 use crate::EffectsError;
-use crate::http::{HttpEffect, Transport};
+use crate::http::{CallEffect, HttpEffect, Transport};
 use crate::local::{LocalEffect, LocalFunction};
 use crate::mail::{MailEffect, Mailer};
 use crate::model::{Model, ModelEffect, OpenAi};
@@ -60,6 +60,12 @@ impl Effects {
             Target::Http(template) => Arc::new(HttpEffect::new(
                 function.clone(),
                 template.clone(),
+                connection.cloned(),
+                Arc::clone(&self.transport),
+            )),
+            Target::Call(call) => Arc::new(CallEffect::new(
+                function.clone(),
+                call.clone(),
                 connection.cloned(),
                 Arc::clone(&self.transport),
             )),

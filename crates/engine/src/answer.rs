@@ -3,6 +3,7 @@
 use crate::draft::Draft;
 use crate::driver::Wake;
 use crate::load::open;
+use crate::standing_question::{check, settled_before};
 use crate::{Denied, Engine, EngineError, Target, TenantContext};
 use mandate_gate::{Access, Permit, Refusal, RefusalKind};
 use mandate_journal::{
@@ -204,6 +205,13 @@ impl Engine {
         let fresh = context.store.run(run).await.map_err(EngineError::from)?.ok_or_else(gone)?;
         let by = permit.caller().principal.subject();
         let now = self.ports.clock.now();
+        // The row may be older than what became of it: the journal knows whether it still stands open.
+        if fresh.status.state.is_terminal() {
+            return Err(AnswerError::Settled(ApprovalState::Withdrawn));
+        }
+        if let Some(state) = settled_before(&context.store.journal(run).await.map_err(EngineError::from)?, id) {
+            return Err(AnswerError::Settled(state));
+        }
         if !context.rows.approval_holds(&record) {
             return Err(EngineError::Forged(format!("approval {id}")).into());
         }
@@ -368,26 +376,5 @@ impl Engine {
         context.store.change(change).await?;
         context.entries_waiting.notify_one();
         Ok(())
-    }
-}
-
-/// Whether an answer is to what waits, and in time.
-fn check(record: &ApprovalRecord, shown: &Value, answer: &Answer, now: Timestamp) -> Result<(), AnswerError> {
-    if record.state != ApprovalState::Pending {
-        return Err(AnswerError::Settled(record.state));
-    }
-    if record.expires_at <= now {
-        return Err(AnswerError::Late(record.expires_at));
-    }
-    if answer.digest != record.binding {
-        return Err(AnswerError::Mismatch);
-    }
-    match (&answer.form, shown.get("form").filter(|form| !form.is_null())) {
-        (Some(_), None) => Err(AnswerError::Form("nothing was asked but yes or no".to_owned())),
-        (None, Some(_)) if answer.approve => Err(AnswerError::Form("fill in what was asked".to_owned())),
-        (Some(given), Some(form)) => {
-            mandate_flow::Schema::of(form).and_then(|form| form.check(given)).map_err(AnswerError::Form)
-        }
-        (None, _) => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use crate::load::{open, standing};
 use crate::pinned::Pinned;
 use crate::seen::Results;
 use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
-use mandate_flow::{ErrorKind, Event, Intent, Labelled, Machine, WorkflowError};
+use mandate_flow::{ErrorKind, Event, Intent, Labelled, Machine, OfData, WorkflowError};
 use mandate_gate::{AdmitError, StandingFacts};
 use mandate_issuer::MintedEnvelope;
 use mandate_journal::{
@@ -18,7 +18,7 @@ use mandate_journal::{
 use mandate_kernel::{Digest, Duration, Labels, RunId, Timestamp, crash};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -133,9 +133,13 @@ impl Driver {
                     }
                 }
                 Intent::Complete { output } => return self.complete(engine, output).await,
-                Intent::Fault { error, .. } => {
-                    let problem = problem_of(&error);
-                    return self.end(engine, RunState::Faulted, None, None, Some(problem)).await;
+                Intent::Fault { error, labels } => {
+                    // What it says of the run's data is for those who may read that; the ledger gets none of it.
+                    let shown = error.shown();
+                    let said = (shown != WorkflowError { of_data: OfData::NONE, ..error.clone() })
+                        .then(|| self.seal(&json!({"error": error}), &labels))
+                        .transpose()?;
+                    return self.end(engine, RunState::Faulted, said, None, Some(problem_of(&shown))).await;
                 }
             };
             self.intents.extend(self.machine.apply(event)?);

@@ -32,6 +32,7 @@ mod passport;
 mod perform;
 mod pinned;
 mod ports;
+mod protocol;
 mod record;
 mod resolve;
 mod review;
@@ -39,6 +40,7 @@ mod rows;
 mod scheduler;
 mod seen;
 mod sequencer;
+mod standing_question;
 mod start;
 mod step;
 

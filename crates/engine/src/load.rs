@@ -11,7 +11,7 @@ use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::{GivenApproval, StandingFacts};
 use mandate_identity::Work;
 use mandate_issuer::{Issuer, MintedEnvelope};
-use mandate_journal::{LeaseChange, NewRun, RunState, RunStatus, Stored, TenantStore};
+use mandate_journal::{ApprovalState, LeaseChange, NewRun, RunState, RunStatus, Stored, TenantStore};
 use mandate_kernel::{Duration, Labels, RunId, Timestamp};
 use mandate_ledger::{Entry, EventKind};
 use mandate_vault::SubjectKey;
@@ -34,8 +34,8 @@ impl Driver {
             .map_err(|e| EngineError::Inconsistent(format!("header of {run}: {e}")))?;
         // Before the configuration: what changes in between makes the next decision be made again.
         let standing = standing(store.as_ref(), &header).await?;
-        let mut history = History::of(store.journal(run).await?);
-        only_evidenced(store.as_ref(), run, &mut history).await?;
+        let history = History::of(store.journal(run).await?);
+        only_evidenced(&context, run, &history).await?;
         let worker = stored.new.worker.as_str();
         let record = store
             .resource_by_digest("Worker", worker, &stored.new.worker_version)
@@ -129,11 +129,29 @@ impl Driver {
     }
 }
 
-/// A yes counts only if the run's ledger chain says who gave it to what: a row in the journal alone could have
-/// been written by whoever can write to the database (I6).
-async fn only_evidenced(store: &dyn TenantStore, run: &RunId, history: &mut History) -> Result<(), EngineError> {
+/// A yes counts only if the run's ledger chain says who gave it to what, and the approval's own row says so under
+/// the core's code: rows of the journal and entries that wait for the tree could have been written by whoever can
+/// write to the database (I6, I10).
+async fn only_evidenced(context: &TenantContext, run: &RunId, history: &History) -> Result<(), EngineError> {
     if history.approvals.is_empty() {
         return Ok(());
+    }
+    let store = context.store.as_ref();
+    for yes in history.approvals.values().flatten() {
+        let row = store.approval(&yes.approval).await?;
+        let given = row.is_some_and(|row| {
+            row.run == *run
+                && row.state == ApprovalState::Approved
+                && row.binding == yes.binding
+                && row.decided_by.as_ref() == Some(&yes.by)
+                && context.rows.approval_holds(&row)
+        });
+        if !given {
+            return Err(EngineError::Inconsistent(format!(
+                "{run} holds an approval, {}, that nobody is known to have given: somebody changed the database",
+                yes.approval
+            )));
+        }
     }
     let mut given = BTreeSet::new();
     for (_, bytes) in store.run_entries(run).await? {

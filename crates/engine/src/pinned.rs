@@ -3,7 +3,9 @@
 use crate::header::FunctionPin;
 use crate::review::{AUDIENCE, Asking};
 use crate::{EngineError, Ports};
-use mandate_directory::{ConnectionSpec, CredentialSpec, FunctionSpec, GrantSpec, Target, WorkerSpec, grant_name};
+use mandate_directory::{
+    ConnectionSpec, CredentialSpec, Endpoint, FunctionSpec, GrantSpec, Target, WorkerSpec, grant_name,
+};
 use mandate_flow::Program;
 use mandate_gate::Effect;
 use mandate_identity::Audience;
@@ -25,6 +27,13 @@ pub(crate) struct PinnedFunction {
     /// change of the tenant's configuration: these are not pinned, their owners may change them at
     /// any time.
     pub credential: Option<BoundCredential>,
+}
+
+impl PinnedFunction {
+    /// Where it is in an environment, for functions over a connection.
+    pub(crate) fn endpoint(&self, environment: &Environment) -> Option<&Endpoint> {
+        self.connection.as_ref()?.environments.get(environment)
+    }
 }
 
 /// A credential bound to a function's slot.
@@ -112,7 +121,7 @@ impl Pinned {
         let of = |function: &PinnedFunction| match &function.spec.target {
             Target::Local(local) => Audience::new(format!("urn:mandate:local:{}", local.name)).ok(),
             Target::Review(_) => Audience::new(AUDIENCE).ok(),
-            Target::Http(_) | Target::Model(_) | Target::Mail(_) => {
+            Target::Http(_) | Target::Call(_) | Target::Model(_) | Target::Mail(_) => {
                 function.connection.as_ref()?.environments.get(environment)?.audience.clone()
             }
         };

@@ -134,6 +134,24 @@ impl Engine {
         open(context, &subject, &stored).await.map(Some)
     }
 
+    /// What an error that ended the run says of its data: a member `error` (RFC 9457); `None` where everything it
+    /// says is shown to all who see the run.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it can't be read.
+    pub async fn error_said(&self, context: &TenantContext, record: &RunRecord) -> Result<Option<Value>, EngineError> {
+        if record.status.state != RunState::Faulted {
+            return Ok(None);
+        }
+        let ended = context.store.journal(&record.run).await?.into_iter().rev().find_map(|event| match event.body {
+            EventBody::Ended { output, .. } => output,
+            _ => None,
+        });
+        let Some(stored) = ended else { return Ok(None) };
+        let subject = context.vault.subject(&record.new.initiator.subject()).await?;
+        open(context, &subject, &stored).await.map(|said| said.get("error").cloned())
+    }
+
     /// The run's output, or its artefact's file, opened.
     ///
     /// # Errors

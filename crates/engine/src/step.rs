@@ -4,9 +4,10 @@
 use crate::admit::Verdict;
 use crate::driver::{Driver, StepEnd};
 use crate::history::{Returned, StepState};
+use crate::protocol::UNKNOWN_EFFECT;
 use crate::{Engine, EngineError};
 use mandate_directory::{FunctionSpec, own_authority};
-use mandate_flow::{ErrorKind, Event, Failure, Labelled, WorkflowError};
+use mandate_flow::{ErrorKind, Event, Failure, Labelled, OfData, WorkflowError};
 use mandate_gate::{AuthorityRoot, Call, CredentialFacts, GrantFacts, Prepared, StepFacts};
 use mandate_identity::Authority;
 use mandate_journal::{Doubt, Stored};
@@ -34,7 +35,7 @@ impl Driver {
         function: FunctionName,
         arguments: Labelled,
     ) -> Result<StepEnd, EngineError> {
-        let effect = self.pinned.functions.get(&function).map_or(EffectClass::Once, |f| f.spec.effect);
+        let effect = self.pinned.functions.get(&function).map_or(UNKNOWN_EFFECT, |f| f.spec.effect);
         let wanted = Wanted { seq, path, function, arguments, effect };
         let wanted = match self.as_asked(engine, wanted)? {
             Ok(wanted) => wanted,
@@ -104,7 +105,7 @@ impl Driver {
     /// The step with its arguments as they are judged, or its end where they can't be made. What has ended
     /// stays as it ended.
     fn as_asked(&mut self, engine: &Engine, wanted: Wanted) -> Result<Result<Wanted, Box<StepEnd>>, EngineError> {
-        match self.with_shown(wanted) {
+        match self.as_registered(wanted).and_then(|wanted| self.with_shown(wanted)) {
             Ok(wanted) => Ok(Ok(wanted)),
             Err(refused) => {
                 let (wanted, error) = *refused;
@@ -222,6 +223,7 @@ impl Driver {
                     title: Some(problem.title),
                     detail: problem.detail,
                     instance: problem.instance.map(StepPath),
+                    of_data: OfData::NONE,
                 };
                 Err(Failure { error, labels: wanted.arguments.labels.clone() })
             }

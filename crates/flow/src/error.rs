@@ -112,7 +112,43 @@ pub struct WorkflowError {
     /// JSON pointer of the task it happened at; the machine fills it in where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<StepPath>,
+    /// Which of its members may hold what the run has read. An error that was read from data says so of all.
+    #[serde(skip)]
+    pub of_data: OfData,
 }
+
+/// Which members of an error are made of the run's data, and so are for those alone who may read its results (I7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OfData {
+    /// `type`
+    pub type_: bool,
+    /// `status`
+    pub status: bool,
+    /// `title`
+    pub title: bool,
+    /// `detail`
+    pub detail: bool,
+    /// `instance`
+    pub instance: bool,
+}
+
+impl OfData {
+    /// Every word is ours or the document's.
+    pub const NONE: Self = Self { type_: false, status: false, title: false, detail: false, instance: false };
+}
+
+impl Default for OfData {
+    /// All of it: what nobody vouches for is data.
+    fn default() -> Self {
+        Self { type_: true, status: true, title: true, detail: true, instance: true }
+    }
+}
+
+/// The most characters of an error's texts that are shown.
+const MAX_SHOWN: usize = 2_000;
+
+/// Stands for a detail that is not for everybody who sees that the run failed.
+const WITHHELD: &str = "made of the run's data; whoever may read the run's results is shown it";
 
 impl WorkflowError {
     /// An error of a standard kind.
@@ -124,13 +160,46 @@ impl WorkflowError {
             title: Some(kind.title().to_owned()),
             detail: Some(detail.into()),
             instance: None,
+            of_data: OfData::NONE,
+        }
+    }
+
+    /// The same error, whose detail repeats what the run has read.
+    #[must_use]
+    pub const fn quoting_data(mut self) -> Self {
+        self.of_data.detail = true;
+        self
+    }
+
+    /// What of it everybody may know who may know that the run failed; bounded.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let cut = |text: &String| text.chars().take(MAX_SHOWN).collect::<String>();
+        let kind = ErrorKind::Runtime;
+        let of = self.of_data;
+        Self {
+            type_: if of.type_ { kind.uri() } else { cut(&self.type_) },
+            status: if of.status { kind.status() } else { self.status },
+            title: if of.title {
+                Some("An error of the Worker's own".to_owned())
+            } else {
+                self.title.as_ref().map(cut)
+            },
+            detail: match &self.detail {
+                Some(_) if of.detail => Some(WITHHELD.to_owned()),
+                detail => detail.as_ref().map(cut),
+            },
+            instance: self.instance.as_ref().filter(|_| !of.instance).map(|path| StepPath(cut(&path.0))),
+            of_data: OfData::NONE,
         }
     }
 
     /// The same error, said to have happened at `path` unless it already says where.
     #[must_use]
     pub fn at(mut self, path: &StepPath) -> Self {
-        self.instance.get_or_insert_with(|| path.clone());
+        if self.instance.is_none() {
+            (self.instance, self.of_data.instance) = (Some(path.clone()), false);
+        }
         self
     }
 }

@@ -6,6 +6,7 @@ mod caller;
 mod date;
 pub mod dpop;
 mod envelope;
+mod header;
 mod hop;
 mod id_token;
 mod jwks;

@@ -2,6 +2,7 @@
 
 use mandate_kernel::{Digest, canonical_json};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The longest URL, content type and idempotency key, in bytes.
@@ -9,7 +10,7 @@ const MAX_URL: usize = 8 << 10;
 const MAX_FIELD: usize = 255;
 
 /// Why a request has no canonical form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Not 1 to 16 upper-case letters.
     #[error("the method is not 1 to 16 upper-case letters")]
@@ -23,6 +24,14 @@ pub enum RequestError {
     /// An idempotency key with control or non-ASCII characters, empty or too long.
     #[error("the idempotency key is not 1 to 255 visible ASCII characters")]
     IdempotencyKey,
+    /// A header that is not in normal form, or not the request's own to set.
+    #[error("header `{}` {}", .name.escape_debug(), .why)]
+    Header {
+        /// Its name as given, cut to 64 characters.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The canonical form could not be written.
     #[error("the request has no canonical form")]
     Unrepresentable,
@@ -219,6 +228,7 @@ pub struct CanonicalRequest {
     content_type: Option<String>,
     body: Vec<u8>,
     idempotency_key: Option<String>,
+    headers: BTreeMap<String, String>,
     digest: Digest,
 }
 
@@ -230,6 +240,9 @@ struct Digested<'a> {
     content_type: Option<&'a str>,
     body_sha256: String,
     idempotency_key: Option<&'a str>,
+    /// Absent, not empty, for a request without further headers: receivers of hop tokens know of none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: &'a BTreeMap<String, String>,
 }
 
 impl CanonicalRequest {
@@ -248,8 +261,22 @@ impl CanonicalRequest {
         let url = CanonicalUrl::new(url)?;
         check_method(&method)?;
         check_fields(content_type.as_deref(), idempotency_key.as_deref())?;
-        let digest = digest_of(&method, &url, content_type.as_deref(), &body, idempotency_key.as_deref())?;
-        Ok(Self { method, url, content_type, body, idempotency_key, digest })
+        let none = BTreeMap::new();
+        let digest = digest_of(&method, &url, content_type.as_deref(), &body, idempotency_key.as_deref(), &none)?;
+        Ok(Self { method, url, content_type, body, idempotency_key, headers: none, digest })
+    }
+
+    /// The same request with further headers; they are part of its digest.
+    ///
+    /// # Errors
+    /// [`RequestError::Header`] for one that frames the message, carries a credential, is set by the sender
+    /// itself, or is not in normal form: lower-case name, visible ASCII and single spaces.
+    pub fn with_headers(self, headers: BTreeMap<String, String>) -> Result<Self, RequestError> {
+        crate::header::check(&headers)?;
+        let Self { method, url, content_type, body, idempotency_key, .. } = self;
+        let (kind, key) = (content_type.as_deref(), idempotency_key.as_deref());
+        let digest = digest_of(&method, &url, kind, &body, key, &headers)?;
+        Ok(Self { method, url, content_type, body, idempotency_key, headers, digest })
     }
 
     /// The digest that a receiver computes from the same parts without owning them.
@@ -265,7 +292,7 @@ impl CanonicalRequest {
     ) -> Result<Digest, RequestError> {
         check_method(method)?;
         check_fields(content_type, idempotency_key)?;
-        digest_of(method, url, content_type, body, idempotency_key)
+        digest_of(method, url, content_type, body, idempotency_key, &BTreeMap::new())
     }
 
     /// The method, in upper case.
@@ -298,8 +325,14 @@ impl CanonicalRequest {
         self.idempotency_key.as_deref()
     }
 
-    /// SHA-256 over the canonical JSON of method, URL, content type, the body's SHA-256 and the
-    /// idempotency key.
+    /// Further headers, by lower-case name.
+    #[must_use]
+    pub const fn headers(&self) -> &BTreeMap<String, String> {
+        &self.headers
+    }
+
+    /// SHA-256 over the canonical JSON of method, URL, content type, the body's SHA-256, the idempotency
+    /// key and, where there are any, further headers.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
@@ -339,8 +372,9 @@ fn digest_of(
     content_type: Option<&str>,
     body: &[u8],
     idempotency_key: Option<&str>,
+    headers: &BTreeMap<String, String>,
 ) -> Result<Digest, RequestError> {
     let body_sha256 = Digest::of(body).to_string();
-    let digested = Digested { method, url: url.as_str(), content_type, body_sha256, idempotency_key };
+    let digested = Digested { method, url: url.as_str(), content_type, body_sha256, idempotency_key, headers };
     canonical_json(&digested).map(|bytes| Digest::of(&bytes)).map_err(|_| RequestError::Unrepresentable)
 }

@@ -60,5 +60,7 @@ mod telemetry;
 mod tls;
 #[path = "product/tokens.rs"]
 mod tokens;
+#[path = "product/withheld.rs"]
+mod withheld;
 #[path = "product/world.rs"]
 mod world;

@@ -211,7 +211,9 @@ impl EffectSource for SimEffects {
                 credential: false,
                 function: function.clone(),
             })),
-            Target::Http(_) | Target::Mail(_) | Target::Review(_) => Err("simulated receivers are local".to_owned()),
+            Target::Http(_) | Target::Call(_) | Target::Mail(_) | Target::Review(_) => {
+                Err("simulated receivers are local".to_owned())
+            }
         }
     }
 }

@@ -96,6 +96,9 @@ impl House<'_> {
         match compiled(worker.document.clone()).await {
             Ok(program) => {
                 for function in program.functions().difference(&worker.functions) {
+                    if self.stands_for(name, worker, function).await? {
+                        continue;
+                    }
                     let message = format!("the document calls {function}, which spec.functions does not list");
                     found.push(("function-not-listed", "/spec/functions".to_owned(), message));
                 }
@@ -122,6 +125,25 @@ impl House<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Whether one of the Worker's functions stands for a protocol that the document calls by its name.
+    async fn stands_for(
+        &self,
+        worker: &ResourceName,
+        spec: &WorkerSpec,
+        called: &FunctionName,
+    ) -> Result<bool, Problem> {
+        for function in &spec.functions {
+            let resource = function.in_project(&worker.project());
+            let declared = self.find::<FunctionSpec>(Kind::Function, &resource).await?;
+            if let Some(Target::Call(call)) = declared.map(|declared| declared.target)
+                && call.protocol.as_str() == called.as_str()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A function the Worker may call: it exists, and its slot is bound.

@@ -157,8 +157,26 @@ pub(crate) async fn one(
     if let Some(patience) = wait.patience() {
         record = state.engine.settled(&who.context, &record.run, patience).await?;
     }
-    let body = view::run(&record);
+    let mut body = view::run(&record);
+    show_error(&state, &who, &record, &mut body).await?;
     Ok(conditional::answer(&headers, &conditional::tag_of(&body), body))
+}
+
+/// What an error says of the run's data is for whoever started it, and for those who may read its results.
+async fn show_error(
+    state: &ApiState,
+    who: &Authenticated,
+    record: &RunRecord,
+    body: &mut Value,
+) -> Result<(), Problem> {
+    let Some(Value::Object(error)) = state.engine.error_said(&who.context, record).await? else { return Ok(()) };
+    let target = Target::Run(record);
+    let may_read = who.caller.principal == record.new.initiator
+        || state.engine.may(&who.context, &who.caller, Action::ArtifactRead, &target).await?;
+    if let (true, Some(Value::Object(problem))) = (may_read, body.get_mut("problem")) {
+        problem.extend(error);
+    }
+    Ok(())
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -107,7 +107,7 @@ fn functions_call_what_the_house_serves() {
                 Target::Http(_) => &["warehouse", "ledgerbook", "reports", "claims-system", "documents"],
                 Target::Model(_) => &["model"],
                 Target::Mail(_) => &["smtp"],
-                Target::Local(_) | Target::Review(_) => continue,
+                Target::Call(_) | Target::Local(_) | Target::Review(_) => continue,
             };
             assert!(served.contains(&target.connection().unwrap()), "{served:?}");
         }

@@ -1,14 +1,18 @@
 //! Effects over HTTP.
 
+mod call;
 pub(crate) mod failure;
 mod reply;
 mod template;
 mod transport;
 
+pub(crate) use call::CallEffect;
+use reply::Answer;
 pub(crate) use reply::{echoes, parse};
 pub(crate) use template::wire_url;
 pub(crate) use transport::Transport;
 
+use crate::reach;
 use async_trait::async_trait;
 use mandate_directory::{ConnectionSpec, FunctionSpec, HttpTemplate, SlotSpec};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
@@ -38,15 +42,7 @@ impl HttpEffect {
 #[async_trait]
 impl Effect for HttpEffect {
     fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError> {
-        let connection = self.connection.as_ref();
-        let (Some(connection), Some(endpoint)) =
-            (connection, connection.and_then(|c| c.environments.get(&call.environment)))
-        else {
-            return Err(PrepareError::NoDestination {
-                function: call.function.clone(),
-                environment: call.environment.clone(),
-            });
-        };
+        let (connection, endpoint) = reach::endpoint(self.connection.as_ref(), call)?;
         let fault = |fault: Fault| fault.of(&call.function);
         let request = template::request(&self.function, &self.template, endpoint, call).map_err(fault)?;
         let slot = connection
@@ -80,6 +76,8 @@ impl Effect for HttpEffect {
                 takes_envelope: self.connection.as_ref().is_some_and(|connection| connection.envelope),
                 timeout: Duration::from_millis(self.function.timeout_ms.max(1)),
                 credentials,
+                answer: Answer::Json,
+                takes_redirects: false,
             })
             .await
     }

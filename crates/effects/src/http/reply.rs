@@ -1,10 +1,11 @@
 //! Reading an answer within bounds.
 
 use super::failure;
+use super::transport::Outgoing;
 use mandate_gate::{Claimed, EffectFailure, Reply};
-use mandate_kernel::{Digest, EffectClass, Limits, crash};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use serde_json::{Map, Value};
+use mandate_kernel::{Digest, Limits, base64_encode, crash};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
+use serde_json::{Map, Value, json};
 
 /// Headers kept as the remote end's word. Never one that could hold a secret.
 const CLAIMS: &[&str] = &["date", "server", "x-request-id", "etag", "idempotency-replayed"];
@@ -12,17 +13,36 @@ const CLAIMS: &[&str] = &["date", "server", "x-request-id", "etag", "idempotency
 /// Longest header value kept, in characters.
 const MAX_CLAIM: usize = 200;
 
-/// Reads an answer with a success status: bounded bytes, JSON, bounded depth, and nothing in it of what
-/// was injected: a receiver that sends a credential back must not carry it into the run.
+/// What of an answer a run is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The body, which must be JSON: a registered function.
+    Json,
+    /// What `output` of a `call: http` asks for.
+    Call(Output),
+}
+
+/// `output` of a `call: http`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// The body: JSON by its content type, else text.
+    Content,
+    /// The body's bytes in base64.
+    Raw,
+    /// Request, status, headers and body.
+    Response,
+}
+
+/// Reads an answer with a success status: bounded bytes, bounded depth, and nothing in it of what was
+/// injected: a receiver that sends a credential back must not carry it into the run.
 pub(super) async fn read(
     mut response: reqwest::Response,
-    effect: EffectClass,
-    origin: &str,
+    outgoing: &Outgoing<'_>,
     limits: &Limits,
     injected: &[&str],
 ) -> Result<Reply, EffectFailure> {
+    let (effect, origin) = (outgoing.effect, outgoing.request.url().origin());
     let claimed = claimed(&response);
-    let form = check_form(response.headers());
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -38,15 +58,67 @@ pub(super) async fn read(
     crash::point("effects.after-reply");
     let observed = Digest::of(&body);
     let unreadable = |why: &str| failure::unreadable(effect, format!("the answer of {origin} {why}"));
-    let value = match form {
-        _ if body.is_empty() => Value::Null,
-        Err(why) => return Err(unreadable(why)),
-        Ok(()) => parse(&body, limits.depth).map_err(unreadable)?,
-    };
+    let value = match outgoing.answer {
+        Answer::Json => json(response.headers(), &body, limits.depth),
+        Answer::Call(Output::Content) => content(response.headers(), &body, limits.depth),
+        Answer::Call(Output::Raw) => Ok(Value::String(base64_encode(&body))),
+        Answer::Call(Output::Response) => content(response.headers(), &body, limits.depth).map(|content| {
+            json!({
+                "request": {
+                    "method": outgoing.request.method(),
+                    "uri": outgoing.request.url().as_str(),
+                    "headers": outgoing.request.headers(),
+                },
+                "statusCode": response.status().as_u16(),
+                "headers": told(response.headers()),
+                "content": content,
+            })
+        }),
+    }
+    .map_err(unreadable)?;
     if injected.iter().any(|secret| echoes(&value, secret) || claimed.by_remote.values().any(|v| echoes(v, secret))) {
         return Err(unreadable("sends a credential back, so nothing of it was kept"));
     }
     Ok(Reply { value, observed, claimed })
+}
+
+/// Headers of an answer that a run is not given: they hold secrets, or speak of this connection alone.
+const WITHHELD: &[&str] =
+    &["set-cookie", "set-cookie2", "www-authenticate", "proxy-authenticate", "connection", "keep-alive"];
+
+/// The most headers of an answer that a run is given.
+const MAX_TOLD: usize = 64;
+
+/// An answer's headers as a run is given them: text, bounded; the first of each name.
+fn told(headers: &HeaderMap) -> Map<String, Value> {
+    let names = headers.keys().filter(|name| !WITHHELD.contains(&name.as_str())).take(MAX_TOLD);
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let cut = |text: &str| text.chars().take(1024).collect::<String>();
+    names.filter_map(|name| Some((name.to_string(), Value::String(cut(text(name)?))))).collect()
+}
+
+/// A body as JSON; null for none.
+fn json(headers: &HeaderMap, body: &[u8], depth: usize) -> Result<Value, &'static str> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    check_form(headers)?;
+    parse(body, depth)
+}
+
+/// A body as its content type says: JSON, else text in UTF-8; null for none.
+fn content(headers: &HeaderMap, body: &[u8], depth: usize) -> Result<Value, &'static str> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    match check_form(headers) {
+        Ok(()) => parse(body, depth),
+        Err(COMPRESSED) => Err(COMPRESSED),
+        Err(_) => {
+            let text = std::str::from_utf8(body).map_err(|_| "is neither JSON nor text; ask for `output: raw`")?;
+            Ok(Value::String(text.to_owned()))
+        }
+    }
 }
 
 fn claimed(response: &reqwest::Response) -> Claimed {
@@ -61,11 +133,14 @@ fn claimed(response: &reqwest::Response) -> Claimed {
     Claimed { by_remote }
 }
 
+/// Why a compressed answer is refused.
+const COMPRESSED: &str = "is compressed, which was not asked for";
+
 /// JSON by its content type, not compressed.
 fn check_form(headers: &HeaderMap) -> Result<(), &'static str> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if text(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err("is compressed, which was not asked for");
+        return Err(COMPRESSED);
     }
     let media_type = text(CONTENT_TYPE).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let is_json = media_type == "application/json"

@@ -1,5 +1,6 @@
 //! The wire, against real servers on the loopback.
 
+use super::reply::Answer;
 use super::transport::{Outgoing, Transport};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, StatusCode};
@@ -69,6 +70,8 @@ async fn send_with(
             takes_envelope,
             timeout,
             credentials,
+            answer: Answer::Json,
+            takes_redirects: false,
         })
         .await;
     if let Err(error) = &result {
@@ -276,6 +279,8 @@ async fn no_connection_is_used_twice() {
             takes_envelope: false,
             timeout: Duration::from_secs(5),
             credentials: Credentials::default(),
+            answer: Answer::Json,
+            takes_redirects: false,
         };
         transport.send(outgoing).await.unwrap();
     }
@@ -377,6 +382,8 @@ async fn a_slot_and_a_lease_come_together_or_not_at_all() {
             takes_envelope: true,
             timeout: Duration::from_secs(5),
             credentials,
+            answer: Answer::Json,
+            takes_redirects: false,
         };
         assert_eq!(kind(&transport.send(outgoing).await), 'D');
     }

@@ -99,7 +99,7 @@ fn base(endpoint: &Endpoint) -> Result<String, Fault> {
     endpoint.base().map(str::to_owned).map_err(Fault::Definition)
 }
 
-fn checked_url(base: &str, path: &str, query: &str) -> Result<CanonicalUrl, String> {
+pub(super) fn checked_url(base: &str, path: &str, query: &str) -> Result<CanonicalUrl, String> {
     let url = CanonicalUrl::new(format!("{base}{path}{query}")).map_err(|e| e.to_string())?;
     match wire_url(&url) {
         Some(_) => Ok(url),
@@ -146,7 +146,7 @@ fn query(names: &[String], arguments: &Map<String, Value>) -> Result<String, Fau
 }
 
 /// A scalar as a URL holds it; numbers in their canonical form.
-fn text_of(name: &str, value: &Value) -> Result<String, String> {
+pub(super) fn text_of(name: &str, value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(flag) => Ok(flag.to_string()),
@@ -159,7 +159,7 @@ fn text_of(name: &str, value: &Value) -> Result<String, String> {
 }
 
 /// Everything but RFC 3986's unreserved characters percent-encoded, in upper case.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

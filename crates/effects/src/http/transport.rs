@@ -1,5 +1,6 @@
 //! The wire: one request, sent once.
 
+use super::reply::Answer;
 use super::{failure, reply, template};
 use crate::EffectsError;
 use mandate_gate::{Credentials, EffectFailure, Reply, Slot};
@@ -24,6 +25,10 @@ pub(super) struct Outgoing<'a> {
     pub(super) takes_envelope: bool,
     pub(super) timeout: Duration,
     pub(super) credentials: Credentials,
+    /// What of the answer the run is given.
+    pub(super) answer: Answer,
+    /// Whether a redirect is an answer like any other. None is ever followed.
+    pub(super) takes_redirects: bool,
 }
 
 /// The HTTP clients, shared by all effects.
@@ -98,12 +103,13 @@ impl Transport {
         tracing::debug!(
             function = %outgoing.function, %origin, status, elapsed_ms = begun.elapsed().as_millis(), "answered"
         );
-        if !response.status().is_success() {
+        let taken = outgoing.takes_redirects && response.status().is_redirection();
+        if !response.status().is_success() && !taken {
             crash::point("effects.after-reply");
             let detail = failure::describe_status(status, response.headers(), origin);
             return Err(failure::refused(effect, status, detail));
         }
-        reply::read(response, effect, origin, &self.limits, &injected(&outgoing.credentials)).await
+        reply::read(response, &outgoing, &self.limits, &injected(&outgoing.credentials)).await
     }
 }
 
@@ -130,7 +136,14 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
             Some(_) => Err(format!("header `{name}` would be set twice")),
         }
     };
-    put(ACCEPT, "application/json", false)?;
+    let own = outgoing.request.headers();
+    if !own.contains_key("accept") {
+        put(ACCEPT, "application/json", false)?;
+    }
+    for (name, value) in own {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is not valid")?;
+        put(name, value, false)?;
+    }
     put(ACCEPT_ENCODING, "identity", false)?;
     if let Some(content_type) = outgoing.request.content_type() {
         put(CONTENT_TYPE, content_type, false)?;

@@ -7,6 +7,7 @@ mod wire;
 
 pub(crate) use send::Mailer;
 
+use crate::reach;
 use async_trait::async_trait;
 use mandate_directory::{ConnectionSpec, FunctionSpec, MailAddress, MailTarget, SlotSpec};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
@@ -35,15 +36,7 @@ impl MailEffect {
 #[async_trait]
 impl Effect for MailEffect {
     fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError> {
-        let connection = self.connection.as_ref();
-        let (Some(connection), Some(endpoint)) =
-            (connection, connection.and_then(|c| c.environments.get(&call.environment)))
-        else {
-            return Err(PrepareError::NoDestination {
-                function: call.function.clone(),
-                environment: call.environment.clone(),
-            });
-        };
+        let (connection, endpoint) = reach::endpoint(self.connection.as_ref(), call)?;
         let definition = |why: String| PrepareError::Definition { function: call.function.clone(), why };
         let arguments = |why: String| PrepareError::Arguments { function: call.function.clone(), why };
         let server = endpoint.mail_server().map_err(definition)?;

@@ -9,6 +9,7 @@ mod question;
 pub(crate) use openai::OpenAi;
 
 use crate::http::header_slot;
+use crate::reach;
 use async_trait::async_trait;
 use mandate_directory::{ConnectionSpec, FunctionSpec, ModelTarget};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
@@ -91,15 +92,7 @@ impl ModelEffect {
 #[async_trait]
 impl Effect for ModelEffect {
     fn prepare(&self, call: &Call) -> Result<Prepared, PrepareError> {
-        let connection = self.connection.as_ref();
-        let (Some(connection), Some(endpoint)) =
-            (connection, connection.and_then(|c| c.environments.get(&call.environment)))
-        else {
-            return Err(PrepareError::NoDestination {
-                function: call.function.clone(),
-                environment: call.environment.clone(),
-            });
-        };
+        let (connection, endpoint) = reach::endpoint(self.connection.as_ref(), call)?;
         let definition = |why: String| PrepareError::Definition { function: call.function.clone(), why };
         let arguments = |why: String| PrepareError::Arguments { function: call.function.clone(), why };
         let url = question::url(endpoint).map_err(definition)?;

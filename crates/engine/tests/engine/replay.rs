@@ -2,7 +2,7 @@
 
 use mandate_directory::WorkerSpec;
 use mandate_engine::TenantContext;
-use mandate_flow::{Event, Failure, Intent, Labelled, Machine, Program, Start, WorkflowError};
+use mandate_flow::{Event, Failure, Intent, Labelled, Machine, OfData, Program, Start, WorkflowError};
 use mandate_journal::{EventBody, JournalEvent, Outcome, Resolution, RunRecord, Stored};
 use mandate_kernel::{Labels, StepPath, StepSeq, Timestamp};
 use serde_json::Value;
@@ -44,6 +44,7 @@ async fn returned(
                     title: Some(problem.title.clone()),
                     detail: problem.detail.clone(),
                     instance: problem.instance.clone().map(StepPath),
+                    of_data: OfData::NONE,
                 };
                 return Some((event.at, Err(Failure { error, labels: arguments.clone() })));
             }

@@ -153,9 +153,10 @@ impl Machine {
         self.witness(&labels);
         match result {
             Ok(value) => Move::Got(purpose, Data::new(value, labels)),
-            Err(error) => {
-                Move::Throw(Failure { error: WorkflowError::new(ErrorKind::Expression, error.to_string()), labels })
-            }
+            Err(error) => Move::Throw(Failure {
+                error: WorkflowError::new(ErrorKind::Expression, error.to_string()).quoting_data(),
+                labels,
+            }),
         }
     }
 

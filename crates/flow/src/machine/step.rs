@@ -168,11 +168,11 @@ impl Machine {
             Purpose::Case(index) => self.case(task, index, &data),
             Purpose::Collection => self.collection(data),
             Purpose::While => self.iterate(task, &data),
-            Purpose::Raise => self.raised(&data),
+            Purpose::Raise => self.raised(task, &data),
             Purpose::Pause => match time::duration(&data.value) {
                 Ok(duration) => self.sleep(duration),
                 Err(message) => Step::Go(Move::Throw(Failure {
-                    error: WorkflowError::new(ErrorKind::Expression, message),
+                    error: WorkflowError::new(ErrorKind::Expression, message).quoting_data(),
                     labels: data.labels,
                 })),
             },
@@ -239,10 +239,10 @@ impl Machine {
         Step::Go(Move::Output(input))
     }
 
-    fn raised(&mut self, data: &Data) -> Step {
+    fn raised(&mut self, task: &Task, data: &Data) -> Step {
         let labels = data.labels.clone();
         let error = match serde_json::from_value::<WorkflowError>((*data.value).clone()) {
-            Ok(error) => error,
+            Ok(error) => WorkflowError { of_data: self.program.computed(&task.pointer), ..error },
             Err(_) => WorkflowError::new(
                 ErrorKind::Expression,
                 "`raise` did not give an error: its type must be text and its status a number",
@@ -372,6 +372,7 @@ impl Machine {
 
 fn invalid(what: &str, message: &str, data: Data) -> Step {
     let error = WorkflowError::new(ErrorKind::Validation, format!("the {what} does not fit its schema: {message}"));
+    let error = error.quoting_data();
     Step::Go(Move::Throw(Failure { error, labels: data.labels }))
 }
 

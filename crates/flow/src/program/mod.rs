@@ -9,7 +9,7 @@ pub(crate) mod task;
 pub(crate) mod time;
 
 use crate::{
-    Diagnostics,
+    Diagnostics, OfData,
     yaml::{self, Spanned},
 };
 use compile::Code;
@@ -109,6 +109,28 @@ impl Program {
     #[must_use]
     pub fn output_schema(&self) -> Option<&Value> {
         self.document.pointer("/output/schema/document")
+    }
+
+    /// Which members of the error that a `raise` gives are not written in the document as they are.
+    pub(crate) fn computed(&self, task: &str) -> OfData {
+        let raised = self.document.pointer(&format!("{task}/raise/error"));
+        let error = match raised {
+            Some(Value::String(name)) => self.document.pointer(&format!("/use/errors/{name}")),
+            other => other,
+        };
+        let Some(error) = error.and_then(Value::as_object) else { return OfData::default() };
+        let computed = |member: &str| match error.get(member) {
+            None | Some(Value::Number(_)) => false,
+            Some(Value::String(text)) => text.contains("${"),
+            Some(_) => true,
+        };
+        OfData {
+            type_: computed("type"),
+            status: computed("status"),
+            title: computed("title"),
+            detail: computed("detail"),
+            instance: computed("instance"),
+        }
     }
 
     pub(crate) const fn input(&self) -> &Filter {

@@ -2,8 +2,11 @@
 
 use super::browser::Browser;
 use super::story::{mails, waiting};
+use super::world::{search, until};
 use crate::house::House;
-use rusqlite::Connection;
+use mandate_kernel::{Digest, Timestamp};
+use mandate_ledger::{EventKind, RunLink};
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 fn database(house: &House) -> Connection {
@@ -85,4 +88,124 @@ fn an_edited_approval_is_refused_and_the_others_go_on() {
 
 fn code(problem: &Value) -> String {
     problem["type"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// An answer that was given is spent, also when its row is brought back as it was: what has ended stays ended.
+#[test]
+fn a_row_from_before_the_answer_opens_nothing_again() {
+    let house = House::start();
+    for (first, state) in [("deny", "refused"), ("approve", "completed"), ("kill", "cancelled")] {
+        let (run, approval) = waiting(&house);
+        let id = approval["id"].as_str().unwrap();
+        let base = database(&house);
+        base.execute_batch("DROP TABLE IF EXISTS temp.kept").unwrap();
+        base.execute(&format!("CREATE TEMP TABLE kept AS SELECT * FROM approvals WHERE approval = '{id}'"), [])
+            .unwrap();
+        match first {
+            "kill" => house.cli_as("admin", &["runs", "kill", &run]).exits(0),
+            _ => house.cli_as("finance-director", &["approvals", first, id]).exits(0),
+        };
+        let view = until(&house, &run, &["refused", "completed", "cancelled"]);
+        assert_eq!(view["state"], state, "{view}");
+        assert_eq!(base.execute("REPLACE INTO approvals SELECT * FROM temp.kept", []).unwrap(), 1);
+        let token = house.token("finance-director");
+        for word in ["approve", "deny"] {
+            let body = json!({"digest": approval["arguments_digest"]});
+            let said = house.http("POST", &format!("/v1/approvals/{id}/{word}"), Some(&token), Some(&body));
+            assert_eq!(said.status, 409, "{first}, then {word}: {}", String::from_utf8_lossy(&said.body));
+        }
+        assert_eq!(house.run(&run)["state"], state);
+        house.cli_as("auditor", &["passport", "export", &run, "-f", "/dev/null"]).exits(0);
+    }
+    assert_eq!(mails(&house).len(), 1);
+    house
+        .cli(&["audit", "verify", "--data-dir", house.data_dir().to_str().unwrap(), "--trust", &house.trust()])
+        .exits(0);
+}
+
+/// A yes with a journal row and an entry of its own, put in before the tree takes it: nobody is known to have said it.
+#[test]
+fn an_approval_forged_with_its_entry_counts_for_nothing() {
+    let house = House::start();
+    let (run, approval) = waiting(&house);
+    let base = database(&house);
+    let (journal, chain, last): (i64, u32, Vec<u8>) = base
+        .query_row("SELECT journal_seq, chain_next, chain_last FROM run_state WHERE run = ?1", [&run], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    let (by, gate) = ("user:finance-director", "approval:finance-leadership");
+    let entry = mandate_ledger::Event {
+        time: Timestamp::from_secs(1_795_000_000),
+        tenant: "demo".parse().unwrap(),
+        kind: EventKind::ApprovalGiven,
+        actor: by.to_owned(),
+        run: Some(RunLink {
+            run: run.parse().unwrap(),
+            seq: chain,
+            prev: Some(Digest::from_bytes(last.try_into().unwrap())),
+        }),
+        details: json!({
+            "approval": approval["id"], "kind": "gate", "step": approval["step"], "function": "mail.send",
+            "groups": ["finance-leadership"], "digest": approval["arguments_digest"], "by": by,
+        }),
+    };
+    let entry = entry.encode().unwrap();
+    let event = json!({"v": 1, "seq": journal + 1, "at": 1_795_000_000_000_i64, "body": {
+        "type": "approved", "step": approval["step"], "approval": approval["id"], "gate": gate,
+        "binding": approval["arguments_digest"], "by": by, "until": 4_000_000_000_000_i64,
+    }});
+    base.execute_batch("BEGIN IMMEDIATE").unwrap();
+    base.execute(
+        "INSERT INTO ledger_pending (tenant, run, chain_seq, bytes) VALUES ('demo', ?1, ?2, ?3)",
+        params![run, chain, entry.bytes()],
+    )
+    .unwrap();
+    base.execute(
+        "INSERT INTO journal (tenant, run, seq, event) VALUES ('demo', ?1, ?2, ?3)",
+        params![run, journal + 1, event.to_string().into_bytes()],
+    )
+    .unwrap();
+    let leaf = entry.leaf_hash();
+    base.execute(
+        "UPDATE run_state SET journal_seq = ?2, chain_next = ?3, chain_last = ?4 WHERE run = ?1",
+        params![run, journal + 1, chain + 1, leaf.as_bytes()],
+    )
+    .unwrap();
+    base.execute("UPDATE timers SET due = 0 WHERE run = ?1", [&run]).unwrap();
+    base.execute_batch("COMMIT").unwrap();
+    let began = std::time::Instant::now();
+    let view = loop {
+        let view = house.run(&run);
+        if !matches!(view["state"].as_str(), Some("waiting" | "running")) || began.elapsed().as_secs() > 6 {
+            break view;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_ne!(view["state"], "completed", "{view}");
+    assert!(mails(&house).is_empty());
+}
+
+/// Nothing in the database runs in our name, and a schema that isn't ours is refused at the next start.
+#[test]
+fn a_trigger_silences_nothing_and_keeps_the_house_from_starting() {
+    let mut house = House::start();
+    database(&house)
+        .execute_batch("CREATE TRIGGER quiet BEFORE INSERT ON ledger_pending BEGIN SELECT RAISE(IGNORE); END")
+        .unwrap();
+    let (run, _) = waiting(&house);
+    let before = search(&house, "auditor", "kind=access-denied&limit=500").len();
+    let token = house.token("finance-analyst");
+    assert_eq!(house.http("GET", &format!("/v1/runs/{run}"), Some(&token), None).status, 404);
+    let begun = std::time::Instant::now();
+    while search(&house, "auditor", "kind=access-denied&limit=500").len() == before {
+        assert!(begun.elapsed().as_secs() < 30, "the refusal is not in the ledger");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    house.kill9();
+    let (folder, port) = (house.data_dir().to_path_buf(), house.port());
+    let refused = House::start_with(&folder, port, &[]).map(|_| ()).map_err(|e| e.why).unwrap_err();
+    assert!(refused.contains("trigger quiet"), "{refused}");
+    let verified = house.cli(&["audit", "verify", "--data-dir", folder.to_str().unwrap(), "--trust", &house.trust()]);
+    assert_ne!(verified.code, 0);
 }

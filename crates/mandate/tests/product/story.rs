@@ -221,7 +221,7 @@ fn an_approval_written_into_the_journal_by_hand_counts_for_nothing() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     };
     assert_eq!(view["state"], "faulted", "{view}");
-    assert!(view["problem"]["detail"].as_str().unwrap().contains("the ledger knows nothing of"), "{view}");
+    assert!(view["problem"]["detail"].as_str().unwrap().contains("nobody is known to have given"), "{view}");
     assert!(mails(&house).is_empty());
 }
 

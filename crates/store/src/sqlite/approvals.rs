@@ -2,7 +2,7 @@
 
 use super::codec::{all, digest, int, json, one, parse, run};
 use super::common::blob;
-use super::fault::{Reading, Writing};
+use super::fault::{Halt, Reading, Writing};
 use mandate_journal::{
     ApprovalChange, ApprovalQuery, ApprovalRecord, ApprovalState, CommitError, Page, RunStatus, StoreError,
 };
@@ -128,6 +128,18 @@ fn record(row: &Row<'_>) -> Reading<ApprovalRecord> {
     })
 }
 
+/// A row of a listing. One that can't be read must not hide the others.
+fn readable(row: &Row<'_>) -> Reading<Option<ApprovalRecord>> {
+    match record(row) {
+        Ok(found) => Ok(Some(found)),
+        Err(Halt::Told(error)) => {
+            tracing::error!(%error, "an approval was left out: somebody changed the database");
+            Ok(None)
+        }
+        Err(halt) => Err(halt),
+    }
+}
+
 pub(super) fn find(conn: &Connection, tenant: &str, approval: &ApprovalId) -> Reading<Option<ApprovalRecord>> {
     let found = one(conn, ONE, params![tenant, approval.as_str()], record)?;
     match found {
@@ -144,10 +156,10 @@ pub(super) fn list(conn: &Connection, tenant: &str, query: &ApprovalQuery) -> Re
     let before = query.before.as_ref().map(ApprovalId::as_str);
     let state = query.state.map(ApprovalState::as_str);
     let mut items = match &query.run {
-        None => all(conn, LIST, params![tenant, before, state, one_more], record)?,
-        Some(of) => all(conn, LIST_OF_RUN, params![tenant, before, state, one_more, of.as_str()], record)?,
+        None => all(conn, LIST, params![tenant, before, state, one_more], readable)?,
+        Some(of) => all(conn, LIST_OF_RUN, params![tenant, before, state, one_more, of.as_str()], readable)?,
     };
     let more = items.len() > limit;
     items.truncate(limit);
-    Ok(Page { items, more })
+    Ok(Page { items: items.into_iter().flatten().collect(), more })
 }

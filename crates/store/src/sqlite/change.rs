@@ -1,6 +1,6 @@
 //! An administrative change: checked and encoded by whoever asks, then written whole.
 
-use super::codec::{int, nat, one, run};
+use super::codec::{int, nat, one, put, run};
 use super::common::{blob, ensure_tenant, keep_payloads, raise_revocations, revocations};
 use super::entries::{self, Placed};
 use super::fault::{Reading, Writing};
@@ -91,7 +91,7 @@ impl Checked {
             self.resource(conn, write, content.as_ref())?;
         }
         if !self.resources.is_empty() {
-            run(conn, GENERATION, [self.tenant.as_str()])?;
+            put(conn, GENERATION, [self.tenant.as_str()], "the generation of the configuration")?;
         }
         for (kind, name) in &self.shred {
             run(conn, SHRED, params![self.tenant.as_str(), kind, name])?;
@@ -125,10 +125,11 @@ impl Checked {
             return Ok(());
         }
         let version = int(last.saturating_add(1));
-        run(conn, POINT, params![tenant, kind, name, version, content.is_none()])?;
+        put(conn, POINT, params![tenant, kind, name, version, content.is_none()], "a resource")?;
         let (digest, json) = (content.map(|c| &c.digest), content.map(|c| &c.json));
         let at = self.at.as_millis();
-        run(conn, VERSION, params![tenant, kind, name, version, blob(digest), json, self.by, at])?;
+        let row = params![tenant, kind, name, version, blob(digest), json, self.by, at];
+        put(conn, VERSION, row, "a resource's version")?;
         Ok(())
     }
 
@@ -148,7 +149,7 @@ impl Checked {
     fn revoke(&self, conn: &Connection) -> Reading<u64> {
         for key in &self.revoke {
             let (kind, name) = epoch_columns(key);
-            run(conn, RAISE, params![self.tenant.as_str(), kind, name])?;
+            put(conn, RAISE, params![self.tenant.as_str(), kind, name], "an epoch")?;
         }
         match self.revoke.len() {
             0 => revocations(conn, &self.tenant),

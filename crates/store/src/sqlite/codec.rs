@@ -69,6 +69,15 @@ pub(super) fn one<T>(
     rows.next()?.map(read).transpose()
 }
 
+/// Writes exactly one row. A database that takes the statement and keeps no row was tampered with: what is
+/// said to be durable must be.
+pub(super) fn put(conn: &Connection, sql: &str, params: impl Params, what: &'static str) -> Reading<()> {
+    match run(conn, sql, params)? {
+        1 => Ok(()),
+        rows => Err(StoreError::Corrupt(format!("{what} was written to {rows} rows, not to one")).into()),
+    }
+}
+
 /// Changes rows; gives their number.
 pub(super) fn run(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
     conn.prepare_cached(sql)?.execute(params)

@@ -1,6 +1,6 @@
 //! Writes that transitions and administrative changes share.
 
-use super::codec::{int, nat, one, run};
+use super::codec::{int, nat, one, put, run};
 use super::fault::Reading;
 use mandate_journal::SealedPayload;
 use mandate_kernel::{Digest, Tenant};
@@ -38,6 +38,6 @@ pub(super) fn ensure_tenant(conn: &Connection, tenant: &Tenant) -> rusqlite::Res
 /// Raises the tenant's revocation sequence and gives the new one.
 pub(super) fn raise_revocations(conn: &Connection, tenant: &Tenant, by: u64) -> Reading<u64> {
     const RAISE: &str = "UPDATE tenants SET revocations = revocations + ?2 WHERE tenant = ?1";
-    run(conn, RAISE, params![tenant.as_str(), int(by)])?;
+    put(conn, RAISE, params![tenant.as_str(), int(by)], "the revocation sequence")?;
     revocations(conn, tenant)
 }

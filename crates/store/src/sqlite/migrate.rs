@@ -1,8 +1,10 @@
 //! Forward-only migrations, each in the transaction that records it.
 
+use super::codec::all;
 use super::fault::Reading;
 use mandate_journal::StoreError;
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 
 /// Marks the file as ours: "MNDT".
 const APPLICATION_ID: i64 = 0x4d4e_4454;
@@ -45,7 +47,7 @@ fn advance(conn: &Connection) -> Reading<()> {
         conn.execute_batch(sql)?;
         conn.execute("INSERT INTO schema_version (version) VALUES (?1)", [i64::try_from(at + 1).unwrap_or(i64::MAX)])?;
     }
-    Ok(())
+    require_own(conn)
 }
 
 /// The schema version found; `None` for an empty file.
@@ -76,10 +78,34 @@ fn version(conn: &Connection) -> Reading<Option<usize>> {
     }
 }
 
+/// Refuses a schema that is not the migrations' own: a trigger, a view or a changed table could drop what is
+/// written, or show what is not there.
+fn require_own(conn: &Connection) -> Reading<()> {
+    let own = Connection::open_in_memory()?;
+    for sql in MIGRATIONS {
+        own.execute_batch(sql)?;
+    }
+    let (own, found) = (objects(&own)?, objects(conn)?);
+    match found.symmetric_difference(&own).next() {
+        None => Ok(()),
+        Some((kind, name, _)) => Err(StoreError::Corrupt(format!(
+            "the database's schema is not this product's: {kind} {name} was added, changed or taken away; restore a backup"
+        ))
+        .into()),
+    }
+}
+
+/// Kind, name and definition of everything in the schema, but for SQLite's own and the table of versions.
+fn objects(conn: &Connection) -> Reading<BTreeSet<(String, String, String)>> {
+    let sql = r"SELECT type, name, coalesce(sql, '') FROM sqlite_schema
+        WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'schema_version'";
+    Ok(all(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.into_iter().collect())
+}
+
 /// Refuses a schema that can't be read as it is; for opening without the right to change it.
 pub(super) fn require_current(conn: &Connection) -> Reading<()> {
     match version(conn)? {
-        Some(found) if found == newest() => Ok(()),
+        Some(found) if found == newest() => require_own(conn),
         Some(found) => {
             let told = format!("schema version {found} is older than {}; start the node once to bring it up", newest());
             Err(StoreError::Corrupt(told).into())

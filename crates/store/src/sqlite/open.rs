@@ -3,6 +3,7 @@
 use super::fault::{Reading, sql_error};
 use super::{StoreConfig, migrate};
 use mandate_journal::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub(super) fn writer(config: &StoreConfig) -> Result<Connection, StoreError> {
              PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
         )?;
         migrate::migrate(&conn)?;
+        // Ours has neither; somebody else's must not run in our name.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
         // What was shredded just before a crash leaves the write-ahead log as well.
         scrub(&conn)?;
         Ok(conn)
@@ -58,6 +62,7 @@ fn prepare(opened: rusqlite::Result<Connection>, busy_timeout: Duration) -> Read
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     migrate::require_current(&conn)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     Ok(conn)
 }
 

@@ -2,7 +2,7 @@
 //! statements as it takes.
 
 use super::approvals;
-use super::codec::{digest, int, json, named, nat, one, run};
+use super::codec::{digest, int, json, named, nat, one, put, run};
 use super::common::{blob, ensure_tenant, keep_payloads, revocations};
 use super::entries::{self, Chained};
 use super::fault::{Halt, Writing};
@@ -121,7 +121,7 @@ impl Checked {
         }
         let (tenant, run_id) = (self.tenant.as_str(), self.run.as_str());
         for (seq, event) in &self.events {
-            run(conn, EVENT, params![tenant, run_id, int(*seq), event])?;
+            put(conn, EVENT, params![tenant, run_id, int(*seq), event], "a journal event")?;
         }
         entries::append(conn, &self.tenant, &self.ledger.entries)?;
         self.admit(conn)?;
@@ -129,9 +129,11 @@ impl Checked {
         approvals::write(conn, &self.tenant, &self.run, &self.approvals, self.ended)?;
         for timer in &self.timers {
             match timer {
-                TimerChange::Set(t) => run(conn, SET_TIMER, params![tenant, run_id, t.name, t.due.as_millis()])?,
-                TimerChange::Clear(name) => run(conn, CLEAR_TIMER, params![tenant, run_id, name])?,
-            };
+                TimerChange::Set(t) => {
+                    put(conn, SET_TIMER, params![tenant, run_id, t.name, t.due.as_millis()], "a timer")?;
+                }
+                TimerChange::Clear(name) => drop(run(conn, CLEAR_TIMER, params![tenant, run_id, name])?),
+            }
         }
         keep_payloads(conn, &self.tenant, &self.payloads)?;
         Ok(())
@@ -162,7 +164,8 @@ impl Checked {
         let (state, status) = self.status.as_ref().map_or(("", [].as_slice()), |(s, j)| (s, j.as_slice()));
         let (seq, epoch) = (int(self.seq_after()), int(self.fence.epoch));
         let last = blob(self.after.last.as_ref());
-        run(conn, NEW_STATE, params![tenant, run_id, state, status, seq, epoch, self.after.next, last])?;
+        let row = params![tenant, run_id, state, status, seq, epoch, self.after.next, last];
+        put(conn, NEW_STATE, row, "a new run")?;
         Ok(())
     }
 

@@ -1,0 +1,70 @@
+//! `call: http` in a document: which registered function stands for it.
+//!
+//! A document that spells out a request still reaches only what somebody registered. The function is found by
+//! where the request goes: of those the Worker lists, the one whose connection, in the run's environment, lies
+//! above the URL and whose methods hold the method. It then is judged, bound and granted like any other.
+
+use crate::driver::Driver;
+use crate::pinned::PinnedFunction;
+use crate::step::Wanted;
+use mandate_directory::Target;
+use mandate_flow::{ErrorKind, WorkflowError};
+use mandate_kernel::{EffectClass, Environment, FunctionName};
+use serde_json::Value;
+
+impl Driver {
+    /// The same step, under the function that stands for a protocol call.
+    pub(crate) fn as_registered(&self, wanted: Wanted) -> Result<Wanted, Box<(Wanted, WorkflowError)>> {
+        // A function that bears a protocol's name is called by its name.
+        if self.pinned.functions.contains_key(&wanted.function) {
+            return Ok(wanted);
+        }
+        let found = self.pinned.functions.iter();
+        let mut found = found.filter(|(_, f)| stands_for(f, &wanted, &self.new.environment)).peekable();
+        let Some((name, function)) = found.next() else {
+            // What is no protocol's name is reported as a function that nobody listed.
+            if !self.pinned.functions.values().any(|f| is_of(f, &wanted.function)) {
+                return Ok(wanted);
+            }
+            let why = format!(
+                "no function of this Worker reaches {} by {} in environment {}: register one with `target.call`, and list it",
+                address(&wanted.arguments.value).unwrap_or("what the document names"),
+                method(&wanted.arguments.value).unwrap_or_default(),
+                self.new.environment,
+            );
+            return Err(Box::new((wanted, WorkflowError::new(ErrorKind::Configuration, why))));
+        };
+        if let Some((other, _)) = found.peek() {
+            let why = format!("both {name} and {other} reach the destination of this call; list one of them");
+            return Err(Box::new((wanted, WorkflowError::new(ErrorKind::Configuration, why))));
+        }
+        Ok(Wanted { function: name.clone(), effect: function.spec.effect, ..wanted })
+    }
+}
+
+/// Whether the function is for that protocol at all.
+fn is_of(function: &PinnedFunction, called: &FunctionName) -> bool {
+    matches!(&function.spec.target, Target::Call(call) if call.protocol.as_str() == called.as_str())
+}
+
+fn stands_for(function: &PinnedFunction, wanted: &Wanted, environment: &Environment) -> bool {
+    let Target::Call(call) = &function.spec.target else { return false };
+    let (Some(address), Some(method)) = (address(&wanted.arguments.value), method(&wanted.arguments.value)) else {
+        return false;
+    };
+    is_of(function, &wanted.function)
+        && call.methods.iter().any(|allowed| allowed.as_str() == method)
+        && function.endpoint(environment).is_some_and(|endpoint| endpoint.holds(address))
+}
+
+fn address(arguments: &Value) -> Option<&str> {
+    let endpoint = arguments.get("endpoint")?;
+    endpoint.as_str().or_else(|| endpoint.get("uri")?.as_str())
+}
+
+fn method(arguments: &Value) -> Option<String> {
+    Some(arguments.get("method")?.as_str()?.to_ascii_uppercase())
+}
+
+/// What a step may do that has not found its function yet: the most careful class.
+pub(crate) const UNKNOWN_EFFECT: EffectClass = EffectClass::Once;

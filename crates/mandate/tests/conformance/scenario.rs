@@ -1,0 +1,173 @@
+//! A scenario, and the stage it is played on: a development house with a project for it.
+
+use super::petstore::Petstore;
+use super::steps::{self, Ended};
+use crate::house::House;
+use gherkin::{GherkinEnv, Scenario};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a run of a scenario may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A file of scenarios.
+pub(crate) struct Feature(gherkin::Feature);
+
+impl Feature {
+    /// Every feature of a folder, by name of its file.
+    pub(crate) fn all(folder: &Path) -> Vec<Self> {
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|kind| kind == "feature"));
+        files.sort();
+        let read = |file| gherkin::Feature::parse_path(file, GherkinEnv::default()).unwrap_or_else(|e| panic!("{e}"));
+        files.into_iter().map(read).map(Self).collect()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(crate) fn scenarios(&self) -> &[Scenario] {
+        &self.0.scenarios
+    }
+}
+
+/// How a scenario ended.
+pub(crate) enum Outcome {
+    Passed,
+    Failed(String),
+}
+
+/// The house, and the services that stand in for those on the internet.
+pub(crate) struct Stage {
+    house: House,
+    petstore: Petstore,
+    played: Cell<usize>,
+}
+
+impl Stage {
+    pub(crate) fn set() -> Self {
+        let (house, petstore) = (House::start(), Petstore::start());
+        let stage = Self { house, petstore, played: Cell::new(0) };
+        let url = stage.petstore.url();
+        stage.apply(&[
+            manifest("Connection", "finance/services", json!({"environments": {"sandbox": {"url": url, "audience": url}}})),
+            manifest(
+                "Function",
+                "finance/services",
+                json!({
+                    "effect": "read", "model": "workflow-bound", "class": {"impact": "read-only", "data": ["internal"]},
+                    "returns": {"confidentiality": "internal", "integrity": "authoritative"}, "retry": {"attempts": 1},
+                    "target": {"call": {"protocol": "http", "connection": "services", "methods": ["GET"]}},
+                }),
+            ),
+            manifest(
+                "Entitlement",
+                "finance/services",
+                json!({
+                    "subjects": ["group:finance-leads"], "environments": ["sandbox"], "scopes": [], "audiences": [url],
+                    "functions": {"services": {}},
+                }),
+            ),
+            manifest(
+                "RoleBinding",
+                "finance/lead-runs-scenarios",
+                json!({"subjects": ["user:finance-lead"], "role": "runner", "on": {"project": "finance"}}),
+            ),
+            manifest(
+                "RoleBinding",
+                "finance/lead-audits-scenarios",
+                json!({"subjects": ["user:finance-lead"], "role": "auditor", "on": {"project": "finance"}}),
+            ),
+        ])
+        .unwrap();
+        stage
+    }
+
+    /// Plays a scenario to its end.
+    pub(crate) fn play(&self, scenario: &Scenario) -> Outcome {
+        match self.act(scenario) {
+            Ok(()) => Outcome::Passed,
+            Err(why) => Outcome::Failed(why.lines().map(|line| format!("           {line}\n")).collect()),
+        }
+    }
+
+    fn act(&self, scenario: &Scenario) -> Result<(), String> {
+        let script = steps::read(scenario)?;
+        // Two public services are stood in for; nothing else of a document is touched.
+        let local = |text: &str| {
+            ["https://petstore.swagger.io", "https://httpbin.org"]
+                .iter()
+                .fold(text.to_owned(), |text, public| text.replace(public, self.petstore.url()))
+        };
+        let document = yaml(&local(&script.document))?;
+        let input = script.input.as_deref().map(yaml).transpose()?.unwrap_or_else(|| json!({}));
+        let ended = self.run(&document, &input)?;
+        script.claims.iter().try_for_each(|claim| claim.check(&ended))
+    }
+
+    fn run(&self, document: &Value, input: &Value) -> Result<Ended, String> {
+        self.played.set(self.played.get() + 1);
+        let name = format!("finance/scenario-{}", self.played.get());
+        self.apply(&[manifest(
+            "Worker",
+            &name,
+            json!({
+                "document": document, "class": {"impact": "action-taking", "data": ["internal"]}, "environments": ["sandbox"],
+                "defaultEnvironment": "sandbox", "functions": ["services"],
+                "artifact": {"name": "output", "mediaType": "application/json"},
+            }),
+        )])?;
+        let token = self.house.token("finance-lead");
+        let start = json!({"worker": name, "purpose": "conformance", "input": input});
+        let started = self.house.http("POST", "/v1/runs", Some(&token), Some(&start));
+        if started.status != 201 {
+            return Err(format!("not started: {}", String::from_utf8_lossy(&started.body)));
+        }
+        let run = started.json()["run"].as_str().unwrap().to_owned();
+        let begun = Instant::now();
+        let view = loop {
+            let view = self.house.http("GET", &format!("/v1/runs/{run}"), Some(&token), None).json();
+            if !matches!(view["state"].as_str(), Some("running" | "waiting")) {
+                break view;
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("it did not end in {} s: {view}", PATIENCE.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let output = (view["state"] == "completed").then(|| self.output(&run)).transpose()?;
+        let tasks = self.house.http("GET", &format!("/v1/runs/{run}/tasks"), Some(&token), None);
+        let tasks = if tasks.status == 200 { tasks.json()["items"].clone() } else { Value::Null };
+        Ok(Ended { view, output, tasks: tasks.as_array().cloned().unwrap_or_default() })
+    }
+
+    /// The run's output, out of its signed artefact.
+    fn output(&self, run: &str) -> Result<Value, String> {
+        let token = self.house.token("finance-lead");
+        let reply = self.house.http("GET", &format!("/v1/runs/{run}/artifact"), Some(&token), None);
+        if reply.status != 200 {
+            return Err(format!("no artefact: {}", String::from_utf8_lossy(&reply.body)));
+        }
+        let payload = mandate_kernel::base64_decode(reply.json()["payload"].as_str().unwrap()).unwrap();
+        let signed: Value = serde_json::from_slice(&payload).unwrap();
+        Ok(signed.pointer("/predicate/content").or_else(|| signed.get("content")).cloned().unwrap_or_default())
+    }
+
+    fn apply(&self, manifests: &[Value]) -> Result<(), String> {
+        let token = self.house.token("admin");
+        let reply = self.house.http("POST", "/v1/apply", Some(&token), Some(&json!({"manifests": manifests})));
+        if reply.status == 200 { Ok(()) } else { Err(format!("not applied: {}", String::from_utf8_lossy(&reply.body))) }
+    }
+}
+
+fn manifest(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "mandate.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// A YAML text as the product reads it.
+pub(crate) fn yaml(text: &str) -> Result<Value, String> {
+    mandate_flow::yaml::parse("scenario", text).map(mandate_flow::yaml::Spanned::into_value).map_err(|e| e.to_string())
+}
