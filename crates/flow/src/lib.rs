@@ -72,6 +72,6 @@ pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, UNSUPPORTED};
 pub use error::{ErrorKind, Failure, WorkflowError, same_type};
-pub use expr::{ExprError, Expression, evaluate};
+pub use expr::{ExprError, Expression, Interpreter, Job, evaluate, evaluate_with, job};
 pub use machine::{EvalId, Evaluation, Event, Intent, Labelled, Machine, MachineError, Start, TimerId};
 pub use program::{Program, Schema};
