@@ -1,9 +1,17 @@
 //! The functions that a wild expression may call: jaq's libraries by a closed list, so that a newer jaq
 //! brings nothing in by itself.
 
-use jaq_core::{data::JustLut, load::parse::Def, native::Fun};
+use jaq_core::{
+    data::JustLut,
+    load::{
+        lex::StrPart,
+        parse::{BinaryOp, Def, Pattern, Term},
+    },
+    native::Fun,
+    path,
+};
 use jaq_json::Val;
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// What jaq's functions work on: values, and nothing of the world.
 pub(super) type Data = JustLut<Val>;
@@ -160,26 +168,124 @@ pub(super) fn outside(name: &str) -> Option<&'static str> {
     OUTSIDE.iter().find(|(known, _)| *known == name).map(|(_, why)| *why)
 }
 
-/// The definitions written in jq, read once.
-static DEFINITIONS: LazyLock<Vec<Def<&'static str>>> = LazyLock::new(|| {
+/// The definitions written in jq, without those that reach outside, each with the names it calls. Read once.
+static DEFINITIONS: LazyLock<Vec<(Def<&'static str>, BTreeSet<&'static str>)>> = LazyLock::new(|| {
     let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    all.filter(|def| outside(def.name).is_none()).collect()
+    let called = |def: Def<&'static str>| {
+        let mut names = BTreeSet::new();
+        calls(&def.body, &mut names);
+        (def, names)
+    };
+    all.filter(|def| outside(def.name).is_none()).map(called).collect()
 });
 
-/// The definitions written in jq, without those that reach outside.
-pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
-    DEFINITIONS.iter().cloned()
+/// What an expression needs of the libraries: to compile all of them each time takes longer than most
+/// evaluations.
+pub(super) struct Needed<'n>(BTreeSet<&'n str>);
+
+impl<'n> Needed<'n> {
+    /// By the names that stand in the expression, as functions or otherwise.
+    pub(super) fn by(mut names: BTreeSet<&'n str>) -> Self {
+        let mut open: Vec<_> = names.iter().copied().collect();
+        while let Some(name) = open.pop() {
+            for (_, calls) in DEFINITIONS.iter().filter(|(def, _)| def.name == name) {
+                open.extend(calls.iter().copied().filter(|call| names.insert(call)));
+            }
+        }
+        Self(names)
+    }
+
+    /// The definitions written in jq.
+    pub(super) fn definitions(&self) -> impl Iterator<Item = Def<&'static str>> {
+        DEFINITIONS.iter().map(|(def, _)| def).filter(|def| self.0.contains(def.name)).cloned()
+    }
+
+    /// The native functions.
+    pub(super) fn natives(&self) -> impl Iterator<Item = Fun<Data>> {
+        natives().filter(|(name, ..)| self.0.contains(name))
+    }
+}
+
+/// Collects the names that a definition calls, formats included.
+fn calls(term: &Term<&'static str>, names: &mut BTreeSet<&'static str>) {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) | Term::Arr(None) => {}
+        Term::Str(format, parts) => {
+            names.extend(format);
+            for part in parts {
+                if let StrPart::Term(term) = part {
+                    calls(term, names);
+                }
+            }
+        }
+        Term::Arr(Some(f)) | Term::Neg(f) | Term::Label(_, f) => calls(f, names),
+        Term::Obj(members) => members.iter().for_each(|(key, value)| {
+            calls(key, names);
+            value.iter().for_each(|value| calls(value, names));
+        }),
+        Term::BinOp(f, op, g) => {
+            calls(f, names);
+            if let BinaryOp::Pipe(Some(pattern)) = op {
+                in_pattern(pattern, names);
+            }
+            calls(g, names);
+        }
+        Term::Fold(_, f, pattern, rest) => {
+            calls(f, names);
+            in_pattern(pattern, names);
+            rest.iter().for_each(|f| calls(f, names));
+        }
+        Term::TryCatch(f, g) => {
+            calls(f, names);
+            g.iter().for_each(|g| calls(g, names));
+        }
+        Term::IfThenElse(branches, other) => {
+            for (f, g) in branches {
+                calls(f, names);
+                calls(g, names);
+            }
+            other.iter().for_each(|f| calls(f, names));
+        }
+        Term::Def(definitions, f) => {
+            definitions.iter().for_each(|def| calls(&def.body, names));
+            calls(f, names);
+        }
+        Term::Call(name, args) => {
+            names.insert(name);
+            args.iter().for_each(|f| calls(f, names));
+        }
+        Term::Path(f, path) => {
+            calls(f, names);
+            for (part, _) in &path.0 {
+                match part {
+                    path::Part::Index(f) => calls(f, names),
+                    path::Part::Range(from, to) => [from, to].into_iter().flatten().for_each(|f| calls(f, names)),
+                }
+            }
+        }
+    }
+}
+
+fn in_pattern(pattern: &Pattern<&'static str>, names: &mut BTreeSet<&'static str>) {
+    match pattern {
+        Pattern::Var(_) => {}
+        Pattern::Arr(parts) => parts.iter().for_each(|part| in_pattern(part, names)),
+        Pattern::Obj(members) => members.iter().for_each(|(key, part)| {
+            calls(key, names);
+            in_pattern(part, names);
+        }),
+    }
 }
 
 /// The native functions of the closed list.
-pub(super) fn natives() -> impl Iterator<Item = Fun<Data>> {
+fn natives() -> impl Iterator<Item = Fun<Data>> {
     let all = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     all.filter(|(name, ..)| NATIVE.contains(name))
 }
 
 /// The numbers of arguments with which a function of that name can be called.
 pub(super) fn arities(name: &str) -> Vec<usize> {
-    let defined = DEFINITIONS.iter().filter(|def| def.name == name).map(|def| def.args.len());
+    let defined = DEFINITIONS.iter().filter(|(def, _)| def.name == name).map(|(def, _)| def.args.len());
     let native = natives().filter(|(known, ..)| *known == name).map(|(_, args, _)| args.len());
     let mut all: Vec<_> = defined.chain(native).collect();
     all.sort_unstable();
@@ -190,6 +296,17 @@ pub(super) fn arities(name: &str) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each definition compiles with what it is said to need, and no more: so do expressions that call it.
+    #[test]
+    fn what_a_definition_needs_is_there() {
+        for (def, _) in DEFINITIONS.iter() {
+            let args: Vec<_> = def.args.iter().map(|_| ".").collect();
+            let args = if args.is_empty() { String::new() } else { format!("({})", args.join("; ")) };
+            let text = format!("{}{args}", def.name);
+            assert!(super::super::wild::program(&text, &[]).is_ok(), "{text}");
+        }
+    }
 
     #[test]
     fn every_name_of_the_list_is_one_of_jaqs() {

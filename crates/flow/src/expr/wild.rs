@@ -28,14 +28,37 @@ pub(super) struct Wild {
 /// Makes the program of an expression, with these variables (each with its `$`) from outside.
 pub(super) fn program<'s>(text: &'s str, variables: &[&'s str]) -> Result<Filter<Data>, Vec<Refusal>> {
     let arena = Arena::default();
-    let definitions = library::definitions().map(|def: Def<&'static str>| -> Def<&'s str> { def });
+    let mut names = BTreeSet::new();
+    if let Ok(tokens) = Lexer::new(text).lex() {
+        words(&tokens, &mut names);
+    }
+    let needed = library::Needed::by(names);
+    let definitions = needed.definitions().map(|def: Def<&'static str>| -> Def<&'s str> { def });
     let modules =
         Loader::new(definitions).load(&arena, File { code: text, path: () }).map_err(|errors| unread(text, errors))?;
     Compiler::default()
-        .with_funs(library::natives())
+        .with_funs(needed.natives())
         .with_global_vars(variables.iter().copied())
         .compile(modules)
         .map_err(|errors| undefined(text, variables, errors))
+}
+
+/// Every word and format in the text: no function is called by another spelling.
+fn words<'s>(tokens: &[Token<&'s str>], names: &mut BTreeSet<&'s str>) {
+    for Token(text, kind) in tokens {
+        match kind {
+            Tok::Word | Tok::Fmt => {
+                names.insert(text);
+            }
+            Tok::Var | Tok::Num | Tok::Sym => {}
+            Tok::Str(parts) => parts.iter().for_each(|part| {
+                if let StrPart::Term(token) = part {
+                    words(std::slice::from_ref(token), names);
+                }
+            }),
+            Tok::Block(inner) => words(inner, names),
+        }
+    }
 }
 
 /// Checks an expression. Its length and brackets are within bounds already. Returns it and the variables
