@@ -78,6 +78,10 @@ impl Driver {
         if let Some(limit) = self.history.evaluations.get(&evaluation) {
             return Ok(Err(ended(limit.clone())));
         }
+        if self.begun.is_some() {
+            // Whoever started the run is not kept waiting for as long as this may take.
+            self.commit(engine).await?;
+        }
         let attempts = if self.history.steps.is_empty() && self.history.timers.is_empty() { 1 } else { ATTEMPTS };
         for attempt in 1.. {
             let begun = engine.ports.clock.now();

@@ -19,7 +19,7 @@ const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("not a task", "  - one: {seet: {a: 1}}\n", "bad.yaml:7:"),
     ("jq that reads the outside", "  - one:\n      set: {a: '${ env }'}\n", "bad.yaml:8:"),
     ("a secret in an expression", "  - one:\n      set: {a: '${ $secrets.key }'}\n", "bad.yaml:8:"),
-    ("jq that calls what is not there", "  - one:\n      set: {a: '${ def f: g; f }'}\n", "bad.yaml:8:24"),
+    ("jq that calls what is not there", "  - one:\n      set: {a: '${ def f: g; f }'}\n", "bad.yaml:8:"),
     ("jq that does not parse", "  - one:\n      set: {a: '${ .a | }'}\n", "bad.yaml:8:"),
     ("a jump to nowhere", "  - one:\n      set: {a: 1}\n      then: nowhere\n", "bad.yaml:9:"),
     ("a shell", "  - one:\n      run: {shell: {command: 'id'}}\n", "bad.yaml:8:"),
