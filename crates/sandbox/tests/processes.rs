@@ -1,5 +1,12 @@
 //! Real children: what they answer, and how each way of misbehaving ends. This program is also the child,
 //! an honest one and several that lie.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test with a main of its own"
+)]
 
 use mandate_flow::{ExprError, Job};
 use mandate_sandbox::{Limits, Outcome, Program, Sandbox, child, frame};
