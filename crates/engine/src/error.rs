@@ -1,5 +1,6 @@
 //! What can go wrong with the engine itself. None of it is a refusal, and none of it lets a step pass.
 
+use crate::EvaluatorError;
 use mandate_gate::AdmitError;
 use mandate_journal::{CommitError, StoreError};
 use mandate_kernel::{CanonicalError, EntropyError};
@@ -45,6 +46,9 @@ pub enum EngineError {
     /// A value has no canonical form.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+    /// Wild expressions can't be evaluated now.
+    #[error(transparent)]
+    Evaluator(#[from] EvaluatorError),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -120,7 +124,7 @@ impl EngineError {
             Self::Commit(error) | Self::Admit(AdmitError::Commit(error)) | Self::Vault(VaultError::Commit(error)) => {
                 commit(error)
             }
-            Self::Entropy(_) | Self::Timeout(_) | Self::Provider(_) => true,
+            Self::Entropy(_) | Self::Evaluator(_) | Self::Timeout(_) | Self::Provider(_) => true,
             _ => false,
         }
     }

@@ -1,17 +1,23 @@
 //! Evaluating expressions without standing in anybody's way.
 //!
-//! An expression is bounded in itself, but a loop may have thousands of them. So each one leaves the
+//! A tame expression is bounded in itself, but a loop may have thousands of them. So each one leaves the
 //! runtime's worker threads free, few are evaluated at a time, a stop is looked for before each, and a
-//! run has a budget of time for all of them together.
+//! run has a budget of time for all of them together. Wild expressions are evaluated elsewhere
+//! ([`crate::Evaluator`]), on the same budget.
 
 use crate::driver::Driver;
-use crate::{Engine, EngineError};
-use mandate_flow::{Evaluation, Event};
+use crate::{Engine, EngineError, WildOutcome};
+use mandate_flow::{Evaluation, Event, ExprError, Job};
+use mandate_journal::EventBody;
 use mandate_kernel::Duration;
+use serde_json::Value;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// How long a run may evaluate expressions in all, each time it is taken up.
 const BUDGET: Duration = Duration::from_secs(30);
+/// How often an evaluation is tried before a limit is believed, when the run is taken up from its journal: it
+/// may have had a value the first time, on a machine less busy.
+const ATTEMPTS: u32 = 3;
 
 /// What came of an expression.
 #[expect(clippy::large_enum_variant, reason = "one lives at a time, on its way to the machine")]
@@ -35,17 +41,73 @@ impl Driver {
         if self.evaluating > BUDGET {
             return Ok(Evaluated::Exhausted);
         }
-        let place = engine.evaluations.acquire().await;
-        let begun = engine.ports.clock.now();
-        let result = match Handle::current().runtime_flavor() {
-            RuntimeFlavor::MultiThread => tokio::task::block_in_place(|| mandate_flow::evaluate(&evaluation)),
-            _ => mandate_flow::evaluate(&evaluation),
+        let wild = match mandate_flow::job(&evaluation) {
+            Some(job) => self.wild(engine, evaluation.id.0, &job).await?,
+            None => Ok(Vec::new()),
         };
-        let spent = engine.ports.clock.now().since(begun);
-        drop(place);
-        self.evaluating = Duration::from_millis(self.evaluating.as_millis().saturating_add(spent.as_millis()));
+        let result = match wild {
+            Ok(values) => self.tame(engine, &evaluation, values).await,
+            Err(error) => Err(error),
+        };
         // A long chain of short expressions gives way to others, too.
         tokio::task::yield_now().await;
         Ok(Evaluated::Tell(Event::Evaluated { id: evaluation.id, result }))
     }
+
+    async fn tame(&mut self, engine: &Engine, evaluation: &Evaluation, wild: Vec<Value>) -> Result<Value, ExprError> {
+        let place = engine.evaluations.acquire().await;
+        let begun = engine.ports.clock.now();
+        let result = match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => tokio::task::block_in_place(|| mandate_flow::evaluate_with(evaluation, wild)),
+            _ => mandate_flow::evaluate_with(evaluation, wild),
+        };
+        let spent = engine.ports.clock.now().since(begun);
+        drop(place);
+        self.has_evaluated(spent);
+        result
+    }
+
+    /// The values of the wild expressions in an evaluation. How a limit ended it is recorded with the next
+    /// commit, so that a replay does not depend on how fast it is.
+    async fn wild(
+        &mut self,
+        engine: &Engine,
+        evaluation: u32,
+        job: &Job,
+    ) -> Result<Result<Vec<Value>, ExprError>, EngineError> {
+        if let Some(limit) = self.history.evaluations.get(&evaluation) {
+            return Ok(Err(ended(limit.clone())));
+        }
+        if self.begun.is_some() {
+            // Whoever started the run is not kept waiting for as long as this may take.
+            self.commit(engine).await?;
+        }
+        let attempts = if self.history.steps.is_empty() && self.history.timers.is_empty() { 1 } else { ATTEMPTS };
+        for attempt in 1.. {
+            let begun = engine.ports.clock.now();
+            let outcome = engine.ports.evaluator.evaluate(&self.run, job).await?;
+            let now = engine.ports.clock.now();
+            self.has_evaluated(now.since(begun));
+            match outcome {
+                WildOutcome::Evaluated(result) => return Ok(result),
+                WildOutcome::Ended(limit) if attempt >= attempts => {
+                    self.draft.event(now, EventBody::EvaluationEnded { evaluation, limit: limit.clone() });
+                    return Ok(Err(ended(limit)));
+                }
+                WildOutcome::Ended(_) => {}
+            }
+        }
+        Ok(Err(ended(None)))
+    }
+
+    fn has_evaluated(&mut self, spent: Duration) {
+        self.evaluating = Duration::from_millis(self.evaluating.as_millis().saturating_add(spent.as_millis()));
+    }
+}
+
+fn ended(limit: Option<String>) -> ExprError {
+    limit.map_or_else(
+        || ExprError::Failed("the process that evaluated the expression ended without an answer".to_owned()),
+        ExprError::Limit,
+    )
 }

@@ -57,6 +57,8 @@ pub(crate) struct History {
     /// What people said yes to, by step.
     pub approvals: BTreeMap<StepSeq, Vec<GivenApproval>>,
     pub timers: BTreeMap<u32, TimerState>,
+    /// Evaluations that a limit ended, or the end of their process (`None`).
+    pub evaluations: BTreeMap<u32, Option<String>>,
     /// The envelope of the latest admitted step.
     pub envelope: Option<Digest>,
     pub ended: bool,
@@ -96,6 +98,9 @@ impl History {
                 self.steps.insert(step, StepState::InDoubt { attempt });
             }
             EventBody::Resolved { step, resolution, value, .. } => self.resolve(at, step, resolution, value),
+            EventBody::EvaluationEnded { evaluation, limit } => {
+                self.evaluations.insert(evaluation, limit);
+            }
             EventBody::TimerSet { timer, due } => {
                 self.timers.insert(timer, TimerState::Set { due });
             }

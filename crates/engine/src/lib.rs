@@ -53,7 +53,9 @@ pub use error::EngineError;
 pub use keys::KeyRole;
 pub use kill::Killed;
 pub use passport::Inclusion;
-pub use ports::{EffectSource, Ports, Tenants, Witness, WitnessError};
+pub use ports::{
+    EffectSource, Evaluator, EvaluatorError, Ports, TameOnly, Tenants, WildOutcome, Witness, WitnessError,
+};
 pub use resolve::ResolveError;
 pub use rows::Rows;
 pub use start::{StartError, StartRequest, Started};

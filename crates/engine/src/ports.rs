@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use mandate_directory::{ConnectionSpec, FunctionSpec};
+use mandate_flow::{ExprError, Job};
 use mandate_gate::Effect;
 use mandate_journal::{System, TenantStore};
-use mandate_kernel::{Caller, Clock, Entropy, FunctionName};
+use mandate_kernel::{Caller, Clock, Entropy, FunctionName, RunId};
 use mandate_ledger::{Dsse, VerifierKey};
 use mandate_vault::Vault;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Gives the store of a caller's tenant (I5).
@@ -29,6 +31,51 @@ pub trait EffectSource: Send + Sync {
         function: &FunctionSpec,
         connection: Option<&ConnectionSpec>,
     ) -> Result<Arc<dyn Effect>, String>;
+}
+
+/// What came of wild expressions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WildOutcome {
+    /// They were evaluated: the values in order, or the error of the first that has none. The same again gives
+    /// the same.
+    Evaluated(Result<Vec<Value>, ExprError>),
+    /// A limit of the process ended it, by its name; or the process ended without telling which (`None`). The
+    /// same again may end otherwise, so this is recorded.
+    Ended(Option<String>),
+}
+
+/// Wild expressions can't be evaluated now; it says nothing about them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EvaluatorError(pub String);
+
+/// Evaluates the expressions that are not safe to evaluate in this process.
+#[async_trait]
+pub trait Evaluator: Send + Sync {
+    /// Whether there is anything that does. Otherwise no Worker with such an expression is taken.
+    fn takes_wild(&self) -> bool;
+
+    /// Evaluates a job of a run. Nothing of one run may reach another.
+    ///
+    /// # Errors
+    /// [`EvaluatorError`] when it can't now.
+    async fn evaluate(&self, run: &RunId, job: &Job) -> Result<WildOutcome, EvaluatorError>;
+}
+
+/// Takes no wild expressions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TameOnly;
+
+#[async_trait]
+impl Evaluator for TameOnly {
+    fn takes_wild(&self) -> bool {
+        false
+    }
+
+    async fn evaluate(&self, _: &RunId, _: &Job) -> Result<WildOutcome, EvaluatorError> {
+        let why = "expressions beyond the bounded subset of jq are turned off here (`expressions: tame-only`)";
+        Ok(WildOutcome::Evaluated(Err(ExprError::Failed(why.to_owned()))))
+    }
 }
 
 /// Why the witness did not cosign.
@@ -85,4 +132,6 @@ pub struct Ports {
     pub vault: Arc<Vault>,
     /// The witness.
     pub witness: Arc<dyn Witness>,
+    /// Wild expressions.
+    pub evaluator: Arc<dyn Evaluator>,
 }

@@ -45,20 +45,31 @@
 //!   JSON keeps exactly ([`yaml`]).
 //!
 //! # Expressions
-//! A tame subset of jq, read by jaq's parser and evaluated here ([`evaluate`]) within bounds on steps,
-//! memory, result and nesting: paths, slices, iteration, `|`, `,`, literals, interpolated text,
-//! construction, comparison, arithmetic, `and`, `or`, `//`, `?`, `if`, `as $x`, and the functions `abs add
-//! all any ascii_downcase ascii_upcase ceil contains empty endswith error first flatten floor
-//! from_entries group_by has join keys last length limit map map_values max max_by min min_by not range
-//! reverse round select sort sort_by split startswith to_entries tonumber tostring type unique unique_by
-//! values with_entries`. Everything else is refused at compile time.
+//! jq, as jaq 3 has it (core 3.1, std 3.0, json 2.0). An expression is one of two kinds:
+//!
+//! - **Tame**: paths, slices, iteration, `|`, `,`, literals, interpolated text, construction, comparison,
+//!   arithmetic, `and`, `or`, `//`, `?`, `if`, `as $x`, and the functions `abs add all any ascii_downcase
+//!   ascii_upcase ceil contains empty endswith error first flatten floor from_entries group_by has join keys
+//!   last length limit map map_values max max_by min min_by not range reverse round select sort sort_by split
+//!   startswith to_entries tonumber tostring type unique unique_by values with_entries`. It is read by jaq's
+//!   parser and evaluated here ([`evaluate`]), within bounds on steps, memory, result and nesting.
+//! - **Wild**: anything else jq has (`def`, `reduce`, `foreach`, `try`, `label`, assignments, `..`, formats,
+//!   regular expressions, dates that are given, mathematics, `paths`, `walk`, `fromjson`, …). It is compiled here, so
+//!   that what is wrong with it has its line and column, and handed out as a [`Job`]: an [`Interpreter`] in a
+//!   process that can be killed evaluates it, [`evaluate_with`] fills its value in.
+//!
+//! Always refused, because it reads the outside or would differ between two replays: `env`, `$ENV`, `input`,
+//! `inputs`, `input_filename`, `input_line_number`, `debug`, `stderr`, `halt`, `halt_error`, `now`, `localtime`,
+//! `strflocaltime`, `$__loc__`, modules. jaq's native functions come in by a closed list.
 //!
 //! Variables: `$context $input $output $task $workflow $runtime`, those of loops (`$item`, `$index`, or
 //! as named) and of `catch` (`$error`, or as named).
 //!
-//! It differs from jq where a replay or a sum of money would suffer: a value is its canonical form
-//! (RFC 8785), so `1.0` is `1` and objects iterate by key; an integer past 2^53, a division by zero and
-//! a number that is not finite are errors; `.[0]` of an object is an error.
+//! At its border an expression sees and gives canonical values (RFC 8785): `1.0` is `1`, an object's members stand
+//! in the order of their keys; an integer past 2^53 and a number that is not finite are errors, and so are none or
+//! several results. Inside, a tame expression differs from jq where a replay or a sum of money would suffer: the
+//! same holds for each value underway, a division by zero is an error, and so is `.[0]` of an object. A wild one
+//! calculates as jq does.
 //!
 //! # Labels
 //! Every value carries labels that never get lost (I7); see [`Machine`].
@@ -72,6 +83,6 @@ pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, UNSUPPORTED};
 pub use error::{ErrorKind, Failure, OfData, WorkflowError, same_type};
-pub use expr::{ExprError, Expression, evaluate};
+pub use expr::{ExprError, Expression, Interpreter, Job, evaluate, evaluate_with, job};
 pub use machine::{EvalId, Evaluation, Event, Intent, Labelled, Machine, MachineError, Start, TimerId};
 pub use program::{Program, Schema};

@@ -49,7 +49,7 @@ fn examples_compile_or_are_not_supported_yet() {
                 assert!(diagnostics.as_slice().iter().any(|d| d.code == UNSUPPORTED), "{diagnostics}");
                 for d in diagnostics.as_slice() {
                     assert!(d.line > 0 && d.column > 0, "{d}");
-                    let expected = [UNSUPPORTED, "flow.name", "flow.credential", "expr.construct"];
+                    let expected = [UNSUPPORTED, "flow.name", "flow.credential"];
                     assert!(expected.contains(&d.code), "{} {d}", d.code);
                 }
             }

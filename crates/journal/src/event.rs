@@ -168,6 +168,14 @@ pub enum EventBody {
         /// The value the run goes on with, for [`Resolution::Happened`].
         value: Option<Stored>,
     },
+    /// An expression ended by a limit of the process that evaluated it, or with that process. Another time, on
+    /// another machine, it might not have: a replay takes this for its outcome.
+    EvaluationEnded {
+        /// The machine's evaluation.
+        evaluation: u32,
+        /// The limit; `None` when the process ended without telling.
+        limit: Option<String>,
+    },
     /// The machine asked to sleep.
     TimerSet {
         /// The machine's timer.

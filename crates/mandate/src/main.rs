@@ -24,6 +24,10 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
+    if let Command::EvaluateExpressions(args) = &cli.command {
+        // No runtime, no log, no configuration: it has nothing to give away.
+        return mandate_sandbox::child::serve(args.memory, args.processor);
+    }
     let exit = run(cli, &io).unwrap_or_else(|error| {
         io.report(&error);
         error.exit()
@@ -43,6 +47,8 @@ fn run(cli: Cli, io: &Io) -> Result<Exit, CliError> {
             Command::Dev(args) => ended(house::dev(args).await),
             Command::Serve(args) => ended(house::serve(args).await),
             Command::Witness(args) => ended(house::witness(args).await),
+            // It was served before there was a runtime.
+            Command::EvaluateExpressions(_) => Ok(Exit::Usage),
             Command::Client(command) => {
                 let token = std::env::var("MANDATE_TOKEN").ok();
                 cli::execute(&Session::new(global, token, io), command).await

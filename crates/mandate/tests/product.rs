@@ -24,6 +24,8 @@ mod damaged;
 mod events;
 #[path = "product/evidence.rs"]
 mod evidence;
+#[path = "product/expressions.rs"]
+mod expressions;
 #[path = "product/foreign.rs"]
 mod foreign;
 #[path = "product/forensics.rs"]

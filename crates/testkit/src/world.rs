@@ -87,6 +87,7 @@ impl World {
             tenants: Arc::new(self.store.clone()),
             effects: Arc::new(self.effects.clone()),
             witness: self.witness.clone(),
+            evaluator: Arc::new(mandate_engine::TameOnly),
         }
     }
 

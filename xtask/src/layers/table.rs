@@ -18,6 +18,7 @@ pub(super) const HEAVY: &[&str] = &[
     "lettre",
     "reqwest",
     "rusqlite",
+    "seccompiler",
     "tokio",
 ];
 
@@ -51,6 +52,12 @@ pub(super) const LAYERS: &[Layer] = &[
         name: "mandate-flow",
         uses: &["mandate-kernel"],
         heavy: &["jaq-core", "jaq-json", "jaq-std"],
+        dev_heavy: &[],
+    },
+    Layer {
+        name: "mandate-sandbox",
+        uses: &["mandate-kernel", "mandate-flow"],
+        heavy: &["seccompiler", "tokio"],
         dev_heavy: &[],
     },
     Layer { name: "mandate-directory", uses: &["mandate-kernel", "mandate-identity"], heavy: &[], dev_heavy: &[] },
@@ -127,6 +134,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "mandate-issuer",
             "mandate-vault",
             "mandate-flow",
+            "mandate-sandbox",
             "mandate-directory",
             "mandate-store",
             "mandate-effects",

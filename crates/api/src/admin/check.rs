@@ -102,6 +102,17 @@ impl House<'_> {
                     let message = format!("the document calls {function}, which spec.functions does not list");
                     found.push(("function-not-listed", "/spec/functions".to_owned(), message));
                 }
+                if let Some(wild) = program.wild()
+                    && !self.engine.ports().evaluator.takes_wild()
+                {
+                    for place in wild.as_slice() {
+                        let message = format!(
+                            "{}, which is turned off here (`expressions: tame-only`); compute it in several tasks",
+                            place.message
+                        );
+                        found.push(("wild-expression", format!("/spec/document{}", place.pointer), message));
+                    }
+                }
             }
             Err(diagnostics) => {
                 for diagnostic in diagnostics.as_slice() {

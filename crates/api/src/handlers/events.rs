@@ -282,13 +282,14 @@ fn about_people(body: &EventBody, mut put: impl FnMut(&str, Value)) {
 }
 
 /// The names of events, as the journal writes them. The interface's description lists them.
-pub(crate) const KINDS: [&str; 14] = [
+pub(crate) const KINDS: [&str; 15] = [
     "started",
     "admitted",
     "returned",
     "attempt-failed",
     "in-doubt",
     "resolved",
+    "evaluation-ended",
     "timer-set",
     "woke",
     "gated",
@@ -307,6 +308,7 @@ const fn kind(body: &EventBody) -> &'static str {
         EventBody::AttemptFailed { .. } => "attempt-failed",
         EventBody::InDoubt { .. } => "in-doubt",
         EventBody::Resolved { .. } => "resolved",
+        EventBody::EvaluationEnded { .. } => "evaluation-ended",
         EventBody::TimerSet { .. } => "timer-set",
         EventBody::Woke { .. } => "woke",
         EventBody::Gated { .. } => "gated",

@@ -1,12 +1,17 @@
-//! Expressions: a bounded subset of jq, and values with such expressions inside.
+//! Expressions, and values with expressions inside. An expression in the bounded subset of jq is *tame* and
+//! evaluated in this process; any other is *wild* and evaluated by a process that can be killed.
 
 mod builtin;
 mod eval;
+mod interpreter;
+mod library;
 mod node;
 mod order;
 mod parse;
 mod value;
+mod wild;
 
+pub use interpreter::{Interpreter, Job};
 pub(crate) use parse::{Refusal, Scope};
 pub(crate) use value::{fits, shallow};
 
@@ -17,15 +22,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use value::{Item, Meter};
+use wild::Wild;
 
-/// Why an expression has no value. Never holds a value other than a text given to `error`.
+/// Why an expression has no value. Its text may quote what the expression gave to `error`, so it has the
+/// labels of all the expression could see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExprError {
     /// The expression failed on this data.
     #[error("{0}")]
     Failed(String),
-    /// The expression went past a bound: steps, memory, value size or nesting.
+    /// The expression went past a bound: steps, time, memory, recursion, value size or nesting.
     #[error("the expression went past the limit of {0}")]
     Limit(String),
 }
@@ -41,6 +48,7 @@ pub struct Expression {
 enum Template {
     Constant(Value),
     Jq(Node),
+    Wild(Wild),
     Array(Vec<Template>),
     Object(Vec<(String, Template)>),
 }
@@ -48,8 +56,21 @@ enum Template {
 impl Expression {
     /// Compiles one bare expression.
     pub(crate) fn jq(text: &str, scope: &Scope) -> Result<Self, Vec<Refusal>> {
-        let (node, variables) = parse::parse(text, scope)?;
-        Ok(Self { template: Template::Jq(node), variables })
+        let (template, variables) = match parse::parse(text, scope) {
+            Ok((node, variables)) => (Template::Jq(node), variables),
+            Err(refused) if parse::is_wild(&refused) => {
+                let (wild, variables) = wild::check(text, scope)?;
+                (Template::Wild(wild), variables)
+            }
+            Err(refused) => return Err(refused),
+        };
+        Ok(Self { template, variables })
+    }
+
+    /// Whether it, or an expression inside, is wild: then [`evaluate`] can't evaluate it.
+    #[must_use]
+    pub fn is_wild(&self) -> bool {
+        self.template.is_wild()
     }
 
     /// A value without expressions.
@@ -106,10 +127,31 @@ impl Expression {
 }
 
 impl Template {
+    fn is_wild(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Jq(_) => false,
+            Self::Wild(_) => true,
+            Self::Array(items) => items.iter().any(Self::is_wild),
+            Self::Object(members) => members.iter().any(|(_, item)| item.is_wild()),
+        }
+    }
+
+    /// The wild expressions inside, in the order in which they are filled in.
+    fn wild<'t>(&'t self, found: &mut Vec<&'t str>) {
+        match self {
+            Self::Constant(_) | Self::Jq(_) => {}
+            Self::Wild(wild) => found.push(&wild.text),
+            Self::Array(items) => items.iter().for_each(|item| item.wild(found)),
+            Self::Object(members) => members.iter().for_each(|(_, item)| item.wild(found)),
+        }
+    }
+
     fn reads_input(&self) -> bool {
         match self {
             Self::Constant(_) => false,
             Self::Jq(node) => node.reads_input(),
+            // Nobody has looked closely; when in doubt it can.
+            Self::Wild(_) => true,
             Self::Array(items) => items.iter().any(Self::reads_input),
             Self::Object(members) => members.iter().any(|(_, item)| item.reads_input()),
         }
@@ -119,56 +161,95 @@ impl Template {
         match self {
             Self::Constant(_) => {}
             Self::Jq(node) => node.texts(found),
+            Self::Wild(wild) => found.extend(wild.texts.iter().map(String::as_str)),
             Self::Array(items) => items.iter().for_each(|item| item.texts(found)),
             Self::Object(members) => members.iter().for_each(|(_, item)| item.texts(found)),
         }
     }
 }
 
+/// The wild expressions of an evaluation with all they may see, for an [`Interpreter`] in another process;
+/// `None` when there are none and [`evaluate`] does it all. The canonical form of the job (RFC 8785) is what
+/// counts.
+#[must_use]
+pub fn job(evaluation: &Evaluation) -> Option<Job> {
+    let mut expressions = Vec::new();
+    evaluation.expression.template.wild(&mut expressions);
+    (!expressions.is_empty()).then(|| Job {
+        expressions: expressions.into_iter().map(str::to_owned).collect(),
+        input: Value::clone(&evaluation.input),
+        variables: evaluation.variables.iter().map(|(name, value)| (name.clone(), Value::clone(value))).collect(),
+    })
+}
+
 /// Evaluates in-process. Pure, deterministic, and bounded in steps, memory and result: an expression
 /// that goes past a bound ends with [`ExprError::Limit`]. The result depends on the canonical form of
 /// what it was given only (RFC 8785), so that a replay from a journal gives the same.
 ///
-/// An expression has exactly one result; none or several are an error.
+/// An expression has exactly one result; none or several are an error. So is a wild expression: see
+/// [`evaluate_with`].
 ///
 /// # Errors
 /// [`ExprError`].
 pub fn evaluate(evaluation: &Evaluation) -> Result<Value, ExprError> {
-    let evaluator = Evaluator { meter: Meter::new(), variables: &evaluation.variables };
-    let value = fill(&evaluator, &evaluation.expression.template, &Item::Lent(&evaluation.input))?;
+    evaluate_with(evaluation, Vec::new())
+}
+
+/// As [`evaluate`], with the values of the wild expressions inside, in the order of [`job`].
+///
+/// # Errors
+/// [`ExprError`]; also when a value is missing.
+pub fn evaluate_with(evaluation: &Evaluation, wild: Vec<Value>) -> Result<Value, ExprError> {
+    let mut filling = Filling {
+        evaluator: Evaluator { meter: Meter::new(), variables: &evaluation.variables },
+        wild: wild.into_iter(),
+    };
+    let value = filling.fill(&evaluation.expression.template, &Item::Lent(&evaluation.input))?;
     fits(&value).map_err(|limit| ExprError::Limit(limit.to_owned()))?;
     Ok(value)
 }
 
-fn fill<'a>(evaluator: &Evaluator<'a>, template: &'a Template, input: &Item<'a>) -> Result<Value, ExprError> {
-    match template {
-        Template::Constant(value) => evaluator.meter.copy(value),
-        Template::Jq(node) => {
-            let mut items = evaluator.run(node, input, None).all()?;
-            if let Some(limit) = evaluator.meter.exhausted() {
-                return Err(limit);
+struct Filling<'a> {
+    evaluator: Evaluator<'a>,
+    wild: std::vec::IntoIter<Value>,
+}
+
+impl<'a> Filling<'a> {
+    fn fill(&mut self, template: &'a Template, input: &Item<'a>) -> Result<Value, ExprError> {
+        match template {
+            Template::Constant(value) => self.evaluator.meter.copy(value),
+            Template::Wild(_) => self.wild.next().ok_or_else(|| {
+                ExprError::Failed("this expression needs a process of its own, and there is none here".to_owned())
+            }),
+            Template::Jq(node) => self.one(node, input),
+            Template::Array(items) => {
+                items.iter().map(|item| self.fill(item, input)).collect::<Result<Vec<_>, _>>().map(Value::Array)
             }
-            match (items.pop(), items.len()) {
-                (Some(item), 0) => evaluator.meter.own(item),
-                (None, _) => {
-                    Err(ExprError::Failed("the expression gave no value; it must give exactly one".to_owned()))
-                }
-                (Some(_), more) => Err(ExprError::Failed(format!(
-                    "the expression gave {} values; it must give exactly one (collect them with [ ])",
-                    more + 1
-                ))),
-            }
+            Template::Object(members) => members
+                .iter()
+                .map(|(key, item)| Ok((key.clone(), self.fill(item, input)?)))
+                .collect::<Result<Map<_, _>, _>>()
+                .map(Value::Object),
         }
-        Template::Array(items) => {
-            items.iter().map(|item| fill(evaluator, item, input)).collect::<Result<Vec<_>, _>>().map(Value::Array)
+    }
+
+    fn one(&self, node: &'a Node, input: &Item<'a>) -> Result<Value, ExprError> {
+        let mut items = self.evaluator.run(node, input, None).all()?;
+        if let Some(limit) = self.evaluator.meter.exhausted() {
+            return Err(limit);
         }
-        Template::Object(members) => members
-            .iter()
-            .map(|(key, item)| Ok((key.clone(), fill(evaluator, item, input)?)))
-            .collect::<Result<Map<_, _>, _>>()
-            .map(Value::Object),
+        match (items.pop(), items.len()) {
+            (Some(item), 0) => self.evaluator.meter.own(item),
+            (None, _) => Err(ExprError::Failed("the expression gave no value; it must give exactly one".to_owned())),
+            (Some(_), more) => Err(ExprError::Failed(format!(
+                "the expression gave {} values; it must give exactly one (collect them with [ ])",
+                more + 1
+            ))),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wild_tests;

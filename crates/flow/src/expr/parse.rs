@@ -1,5 +1,5 @@
 //! From text to a tame syntax tree. The grammar is jq's, read by jaq's parser; everything outside
-//! the closed list is refused here, with its place.
+//! the closed list is refused here, and may be a wild expression.
 //!
 //! The parser recurses, so text that could make it recurse deeply is refused before it runs.
 
@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 8 << 10;
 /// Opening brackets of one expression; the lexer recurses at each.
 const MAX_OPENERS: usize = 100;
 /// Operators and keywords of one expression; the parser recurses at some.
-const MAX_OPERATORS: usize = 200;
+pub(super) const MAX_OPERATORS: usize = 200;
 /// Nodes of one syntax tree; bounds the evaluator's recursion.
 const MAX_NODES: usize = 1_000;
 
@@ -46,7 +46,8 @@ pub(crate) struct Refusal {
 /// The variables an expression may name at its place in the document, without `$`.
 pub(crate) type Scope = BTreeSet<String>;
 
-/// Reads an expression. Returns its tree and the variables it takes from outside.
+/// Reads a tame expression. Where [`is_wild`] says so of the refusals, it may still be a wild one.
+/// Returns its tree and the variables it takes from outside.
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<(Node, BTreeSet<String>), Vec<Refusal>> {
     let mut reader = Reader { text, scope, bound: Vec::new(), used: BTreeSet::new(), nodes: 0, refused: Vec::new() };
     reader.bounds();
@@ -86,6 +87,12 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<(Node, BTreeSet<String>
     if reader.refused.is_empty() { Ok((node, reader.used)) } else { Err(reader.refused) }
 }
 
+/// Whether all that stands against an expression is that it is beyond the tame subset. Then its length and
+/// its brackets are within bounds.
+pub(super) fn is_wild(refused: &[Refusal]) -> bool {
+    refused.iter().any(|refusal| matches!(refusal.code, "expr.construct" | "expr.arguments"))
+}
+
 struct Reader<'s> {
     text: &'s str,
     scope: &'s Scope,
@@ -108,12 +115,7 @@ impl<'s> Reader<'s> {
     }
 
     fn construct(&mut self, at: &str, name: &str) {
-        self.refuse(
-            "expr.construct",
-            at,
-            format!("{name} is not supported yet in an expression"),
-            Some("expressions are a bounded subset of jq: paths, literals, comparison, arithmetic, select, map and the like"),
-        );
+        self.refuse("expr.construct", at, format!("{name} is not in the bounded subset of jq"), None);
     }
 
     fn bounds(&mut self) {
@@ -208,13 +210,7 @@ impl<'s> Reader<'s> {
     }
 
     fn number(&mut self, digits: &'s str) -> Node {
-        let number = match digits.parse::<i64>() {
-            Ok(n) if n <= EXACT => Some(n.into()),
-            Ok(_) => None,
-            Err(_) if digits.bytes().all(|b| b.is_ascii_digit()) => None,
-            Err(_) => digits.parse::<f64>().ok().and_then(serde_json::Number::from_f64),
-        };
-        number.map_or_else(
+        exact(digits).map_or_else(
             || {
                 self.refuse(
                     "expr.number",
@@ -320,7 +316,7 @@ impl<'s> Reader<'s> {
                 "`$secrets` can't be read: no expression ever sees a secret".to_owned(),
                 Some("bind a credential to the function; it is added where the request leaves"),
             ),
-            "ENV" | "__loc__" | "__prog_args" | "authorization" => self.construct(full, &format!("`{full}`")),
+            "ENV" | "__loc__" | "__prog_args" => self.construct(full, &format!("`{full}`")),
             _ if self.scope.contains(name) => {
                 self.used.insert(name.to_owned());
             }
@@ -344,7 +340,17 @@ impl<'s> Reader<'s> {
     }
 }
 
-fn short(text: &str) -> String {
+/// A number as written, if it is kept exactly and is finite.
+pub(super) fn exact(digits: &str) -> Option<serde_json::Number> {
+    match digits.parse::<i64>() {
+        Ok(n) if n <= EXACT => Some(n.into()),
+        Ok(_) => None,
+        Err(_) if digits.bytes().all(|b| b.is_ascii_digit()) => None,
+        Err(_) => digits.parse::<f64>().ok().and_then(serde_json::Number::from_f64),
+    }
+}
+
+pub(super) fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
 

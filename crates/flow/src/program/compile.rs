@@ -48,6 +48,8 @@ pub(super) struct Code {
     pub(super) input: Filter,
     pub(super) output: Filter,
     pub(super) entry: Option<BlockId>,
+    /// Where wild expressions stand.
+    pub(super) wild: Option<Diagnostics>,
     /// Tasks of the lists read so far, also those that are not compiled yet.
     counted: usize,
     /// Whether it was said that there are too many tasks.
@@ -71,7 +73,7 @@ pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
     let more = compiler.reader.more;
     match Diagnostics::collect(compiler.reader.found) {
         Some(diagnostics) => Err(diagnostics.and_more(more)),
-        None => Ok(compiler.code),
+        None => Ok(Code { wild: Diagnostics::collect(compiler.reader.wild), ..compiler.code }),
     }
 }
 

@@ -77,6 +77,13 @@ impl Program {
         &self.code.functions
     }
 
+    /// Where the document has wild expressions, which [`crate::evaluate`] does not evaluate: findings for
+    /// whoever does not take them.
+    #[must_use]
+    pub const fn wild(&self) -> Option<&Diagnostics> {
+        self.code.wild.as_ref()
+    }
+
     /// `document.name`
     #[must_use]
     pub fn name(&self) -> &str {

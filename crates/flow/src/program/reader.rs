@@ -47,11 +47,13 @@ pub(super) struct Reader<'s> {
     pub(super) found: Vec<Diagnostic>,
     /// Findings that were counted and not kept.
     pub(super) more: usize,
+    /// Where wild expressions stand, as findings for whoever does not take them.
+    pub(super) wild: Vec<Diagnostic>,
 }
 
 impl<'s> Reader<'s> {
     pub(super) const fn new(source: &'s Spanned) -> Self {
-        Self { source, found: Vec::new(), more: 0 }
+        Self { source, found: Vec::new(), more: 0, wild: Vec::new() }
     }
 
     fn push(
@@ -192,6 +194,12 @@ impl<'s> Reader<'s> {
             Ok(expression) => {
                 if expression.texts().into_iter().any(super::credential::is_literal) {
                     self.report("flow.credential", ptr, super::credential::MESSAGE, Some(super::credential::HELP));
+                }
+                if expression.is_wild() && self.wild.len() < ENOUGH {
+                    let pointer = ptr.to_string();
+                    let place = self.source.place_inside(&pointer, whole, offset, inner.len());
+                    let message = "this expression is beyond the bounded subset of jq".to_owned();
+                    self.wild.push(self.source.found("expr.wild", &pointer, place, message, None));
                 }
                 Some(expression)
             }

@@ -5,7 +5,7 @@ use crate::wiring::{Node, NodeConfig, node};
 use crate::witness::LocalWitness;
 use anyhow::{Context, Result, anyhow, bail};
 use mandate_api::admin::{self, Actor};
-use mandate_engine::{StartRequest, TenantContext};
+use mandate_engine::{StartRequest, TameOnly, TenantContext};
 use mandate_journal::RunState;
 use mandate_kernel::{Caller, Duration, Ed25519Signer, Principal, ResourceName, Secret, SystemEntropy, Tenant};
 use mandate_vault::RootKey;
@@ -62,6 +62,7 @@ async fn one(folder: &Path, clients: usize) -> Result<(f64, f64, Value)> {
         log_name: "bench.invalid".to_owned(),
         root: RootKey::from_file(&folder.join("root.key"), Some(&SystemEntropy))?,
         witness: Arc::clone(&witness) as _,
+        evaluator: Arc::new(TameOnly),
     })?;
     let context = node.engine.open_tenant(&Tenant::new("bench")?).await?;
     witness.trust(context.anchor().await?.log);

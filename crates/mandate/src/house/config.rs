@@ -1,5 +1,6 @@
 //! The configuration file of `mandate serve`.
 
+use super::expressions::ExpressionsConfig;
 use super::oidc::{BrowserClient, Keys, Trust};
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, bail};
@@ -43,6 +44,9 @@ pub(crate) struct ServeConfig {
     /// What is throttled.
     #[serde(default)]
     pub throttle: ThrottleSettings,
+    /// What wild expressions may use, or that there are none.
+    #[serde(default)]
+    pub expressions: ExpressionsConfig,
 }
 
 /// Certificate and key, PEM files.

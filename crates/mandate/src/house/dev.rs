@@ -1,6 +1,7 @@
 //! `mandate dev`: everything on one machine, on the loopback address, ready in seconds.
 
 use super::door::door;
+use super::expressions::ExpressionsConfig;
 use super::oidc::{BrowserClient, Keys, Oidc, Trust};
 use super::wiring::{Node, NodeConfig, node};
 use super::witness_client::WitnessClient;
@@ -77,6 +78,7 @@ impl House {
             log_name: LOG_NAME.to_owned(),
             root,
             witness: Arc::new(client),
+            evaluator: ExpressionsConfig::default().evaluator().await?,
         })?;
         let devkit = Devkit::start(DevkitConfig {
             data_dir: folder.to_path_buf(),

@@ -4,6 +4,7 @@ mod anchor;
 mod config;
 mod dev;
 mod door;
+mod expressions;
 mod files;
 #[cfg(debug_assertions)]
 mod full_disk;

@@ -31,6 +31,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         log_name: config.log_name.clone(),
         root: config.root_key()?,
         witness: Arc::new(client),
+        evaluator: config.expressions.evaluator().await?,
     })?;
     let trusted = config.tenants.iter().map(TenantConfig::trust).collect::<Result<Vec<_>>>()?;
     // What can't be served is told before anything is.

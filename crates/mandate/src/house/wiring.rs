@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use mandate_directory::{ConnectionSpec, FunctionSpec};
 use mandate_effects::Effects;
-use mandate_engine::{EffectSource, Engine, EngineConfig, Ports, Tenants, Witness};
+use mandate_engine::{EffectSource, Engine, EngineConfig, Evaluator, Ports, Tenants, Witness};
 use mandate_gate::Effect;
 use mandate_journal::{System, TenantStore};
 use mandate_kernel::{Caller, Clock, Duration, Entropy, FunctionName, Limits, SystemClock, SystemEntropy};
@@ -52,6 +52,7 @@ pub(crate) struct NodeConfig<'a> {
     pub log_name: String,
     pub root: RootKey,
     pub witness: Arc<dyn Witness>,
+    pub evaluator: Arc<dyn Evaluator>,
 }
 
 /// Opens the store in the folder and puts an engine over it.
@@ -70,6 +71,7 @@ pub(crate) fn node(config: NodeConfig<'_>) -> Result<Node> {
         tenants: Arc::new(Stores(store.clone())),
         effects: Arc::new(Connectors(effects)),
         witness: config.witness,
+        evaluator: config.evaluator,
     };
     let engine = Engine::new(
         ports,

@@ -166,6 +166,38 @@ fn a_node_believes_its_provider_and_a_witness_of_its_own() {
 }
 
 #[test]
+fn wild_expressions_can_be_turned_off() {
+    let node = Node::new();
+    let good = std::fs::read_to_string(&node.config).unwrap();
+    let worker_file = node.folder.path().join("wild.json");
+    let wild = worker("wild", json!([{"one": {"set": {"a": "${ [paths] }"}}}]), &[], json!({}));
+    std::fs::write(&worker_file, wild.to_string()).unwrap();
+    let runners = node.folder.path().join("runners.json");
+    let role = role("finance/runners", "user:bob", "runner", json!({"project": "finance"}));
+    std::fs::write(&runners, role.to_string()).unwrap();
+    let start = ["run", "finance/wild", "--purpose", "a first run", "--input", r#"{"a": 1}"#, "-o", "json"];
+
+    std::fs::write(&node.config, format!("expressions: tame-only\n{good}")).unwrap();
+    let server = node.serve();
+    let refused = node.cli("alice", &["apply", "-f", arg(&worker_file)]).exits(2);
+    assert!(refused.stderr.contains("tame-only") && refused.stderr.contains("wild.json:1:209"), "{refused:?}");
+    drop(server);
+
+    std::fs::write(&node.config, format!("expressions: {{timeoutMilliseconds: 5000, concurrent: 2}}\n{good}")).unwrap();
+    let server = node.serve();
+    node.cli("alice", &["apply", "-f", arg(&worker_file)]).exits(0);
+    node.cli("alice", &["apply", "-f", arg(&runners)]).exits(0);
+    assert_eq!(node.cli("bob", &start).exits(0).json()["state"], "completed");
+    drop(server);
+
+    // What was taken before does not run any more either.
+    std::fs::write(&node.config, format!("expressions: tame-only\n{good}")).unwrap();
+    let _server = node.serve();
+    let faulted = node.cli("bob", &start).exits(5).json();
+    assert!(faulted["problem"]["detail"].as_str().unwrap().contains("tame-only"), "{faulted}");
+}
+
+#[test]
 fn bad_configurations_are_refused_with_their_place() {
     let node = Node::new();
     let good = std::fs::read_to_string(&node.config).unwrap();
@@ -176,6 +208,9 @@ fn bad_configurations_are_refused_with_their_place() {
         ("name: demo", "name: 'no such name'", ""),
         ("jwks.json", "none.json", "none.json"),
         ("vkey: ", "vkey: x", "vkey"),
+        ("listen:", "expressions: none\nlisten:", "tame-only"),
+        ("listen:", "expressions: {memoryMebibytes: 1}\nlisten:", "MiB of memory"),
+        ("listen:", "expressions: {concurrent: 0}\nlisten:", "at a time"),
     ] {
         std::fs::write(&node.config, good.replacen(from, to, 1)).unwrap();
         let ran = run(mandate().args(["serve", "--config"]).arg(&node.config));

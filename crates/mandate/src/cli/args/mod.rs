@@ -8,7 +8,7 @@ pub(crate) use evidence::{
     ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, Projection, TrustArg, VerifyArgs,
 };
 pub(crate) use login::LoginArgs;
-pub(crate) use processes::{DevArgs, ServeArgs, WitnessArgs};
+pub(crate) use processes::{DevArgs, EvaluateArgs, ServeArgs, WitnessArgs};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use mandate_directory::Kind;
@@ -64,6 +64,9 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run a witness: a process with a key of its own that cosigns checkpoints.
     Witness(WitnessArgs),
+    /// Evaluate expressions for a server, and do nothing else.
+    #[command(hide = true)]
+    EvaluateExpressions(EvaluateArgs),
     #[command(flatten)]
     Client(ClientCommand),
 }

@@ -26,6 +26,15 @@ pub(crate) struct ServeArgs {
     pub(crate) config: PathBuf,
 }
 
+/// `mandate evaluate-expressions`, the process that a server starts for wild expressions.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Bytes of memory beyond what it starts with.
+    pub(crate) memory: u64,
+    /// Seconds of processor time in all.
+    pub(crate) processor: u64,
+}
+
 /// `mandate witness`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WitnessArgs {
