@@ -11,14 +11,16 @@
 //! |---|---|
 //! | `document`, `input`, `output`, `do` | whole; `dsl` 1.0.0 to 1.0.3 |
 //! | `evaluate` | `language: jq`, `mode: strict`, as by default |
-//! | every task | `if`, `input`, `output`, `export`, `then`, `metadata` |
+//! | `timeout` | of the workflow and of a task, written in place |
+//! | every task | `if`, `input`, `output`, `export`, `then`, `timeout`, `metadata` |
 //! | `call` | a registered function by name, `with` arguments |
 //! | `do`, `set`, `switch`, `for`, `raise`, `wait` | whole, but for `raise` by reference |
+//! | `fork` | whole, also competing |
 //! | `try` | `errors.with`, `as`, `when`, `exceptWhen`, `retry`, `do`, `then` |
 //! | schemas | `type`, `enum`, `const`, `required`, `properties`, `additionalProperties`, `items`, `pattern`, and bounds of numbers, lengths and counts; checked by the machine. `format` and other annotations do not reject |
 //!
-//! All else the language has (`fork`, `listen`, `emit`, `run`, `call: http` and other protocols,
-//! `schedule`, `timeout`, `use`, external schemas, other schema keywords) is refused at compile time as
+//! All else the language has (`listen`, `emit`, `run`, `call: http` and other protocols,
+//! `schedule`, `use`, external schemas, other schema keywords) is refused at compile time as
 //! *not supported yet* ([`UNSUPPORTED`]). What the language does not have is refused as unknown. Each
 //! finding ([`Diagnostic`]) names file, line and column; all are given at once.
 //!
@@ -36,7 +38,12 @@
 //!   same type at its older and newer addresses ([`same_type`]).
 //! - A refusal by the gate is not an error of the machine: there is no event for it, the engine ends
 //!   the run, and no `catch` can swallow it.
-//! - `export.as` replaces the context, which begins as `{}`.
+//! - `export.as` replaces the context, which begins as `{}`. Each branch of a `fork` has its own; how they
+//!   are put together says [`Machine`].
+//! - An error that nothing in a branch catches is one of its `fork`, also of a competing one: the other
+//!   branches are cut off. `exit` ends the branch, `end` the run.
+//! - A `timeout` runs while the task's own body does, without `if`, `input`, `output` and `export`. It cuts
+//!   off what is in there; the error is raised in the task's place, outside its own `catch`.
 //!
 //! # Stricter than the specification
 //! - A credential written into the document is refused, by name (`Authorization`, `password`, …) and by
@@ -73,5 +80,5 @@ pub mod yaml;
 pub use diagnostic::{Diagnostic, Diagnostics, UNSUPPORTED};
 pub use error::{ErrorKind, Failure, WorkflowError, same_type};
 pub use expr::{ExprError, Expression, evaluate};
-pub use machine::{EvalId, Evaluation, Event, Intent, Labelled, Machine, MachineError, Start, TimerId};
+pub use machine::{EvalId, Evaluation, Event, Intent, Labelled, Machine, MachineError, Open, Start, TimerId};
 pub use program::{Program, Schema};

@@ -54,7 +54,18 @@ pub struct Evaluation {
     pub variables: BTreeMap<String, Arc<Value>>,
 }
 
-/// What the machine wants done. It waits for the matching [`Event`].
+/// Something the machine asked for and was not told about yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Open {
+    /// An evaluation.
+    Evaluation(EvalId),
+    /// A call.
+    Call(StepSeq),
+    /// A timer.
+    Timer(TimerId),
+}
+
+/// What the machine wants done. It waits for the matching [`Event`]; several may be open at once.
 #[derive(Debug, Clone)]
 pub enum Intent {
     /// Evaluate an expression, in-process ([`crate::evaluate`]) or elsewhere.
@@ -80,6 +91,9 @@ pub enum Intent {
         /// How long.
         duration: Duration,
     },
+    /// What was asked for is not wanted any more: the branch that waited for it was cut off. The machine is
+    /// not told about it again. An effect that is under way ends as it does, and is recorded.
+    Cancel(Open),
     /// The run has ended with a result.
     Complete {
         /// The result.
@@ -92,6 +106,41 @@ pub enum Intent {
         /// Its labels.
         labels: Labels,
     },
+}
+
+impl Intent {
+    /// What stands open by it; none for what asks for nothing.
+    #[must_use]
+    pub const fn open(&self) -> Option<Open> {
+        match self {
+            Self::Evaluate(evaluation) => Some(Open::Evaluation(evaluation.id)),
+            Self::Call { seq, .. } => Some(Open::Call(*seq)),
+            Self::Sleep { id, .. } => Some(Open::Timer(*id)),
+            Self::Cancel(_) | Self::Complete { .. } | Self::Fault { .. } => None,
+        }
+    }
+}
+
+impl Event {
+    /// What it answers.
+    #[must_use]
+    pub const fn answers(&self) -> Open {
+        match self {
+            Self::Evaluated { id, .. } => Open::Evaluation(*id),
+            Self::Returned { seq, .. } => Open::Call(*seq),
+            Self::Woke { id, .. } => Open::Timer(*id),
+        }
+    }
+}
+
+impl std::fmt::Display for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Evaluation(id) => write!(f, "evaluation {}", id.0),
+            Self::Call(seq) => write!(f, "step {}", seq.0),
+            Self::Timer(id) => write!(f, "timer {}", id.0),
+        }
+    }
 }
 
 /// What happened. There is no event for a refusal: the engine ends the run, so no `catch` sees it.

@@ -13,7 +13,7 @@ impl Machine {
     /// The value of a variable here. Compilation made sure that it is defined.
     pub(super) fn variable(&mut self, name: &str) -> Data {
         match name {
-            "context" => self.context.clone(),
+            "context" => self.at.context.clone(),
             "runtime" => Data::new(
                 json!({"name": "mandate", "version": Self::VERSION.to_string(), "metadata": {}}),
                 Labels::default(),
@@ -22,7 +22,10 @@ impl Machine {
             "task" => self.top_task().map_or_else(nothing, |frame| self.descriptor(frame)),
             "input" => self.top_task().map_or_else(nothing, |frame| frame.input.clone()),
             "output" => self.top_task().and_then(|frame| frame.output.clone()).unwrap_or_else(nothing),
-            _ => self.frames.iter().rev().find_map(|frame| self.local(frame, name)).unwrap_or_else(nothing),
+            _ => {
+                let mut frames = self.upward().flat_map(|strand| strand.frames.iter().rev());
+                frames.find_map(|frame| self.local(frame, name)).unwrap_or_else(nothing)
+            }
         }
     }
 

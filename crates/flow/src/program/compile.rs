@@ -3,7 +3,7 @@
 use super::{
     credential,
     reader::{Ptr, Reader},
-    task::{BlockId, Filter, Kind, Task, TaskId, Then},
+    task::{BlockId, Filter, Kind, Task, TaskId, Then, Timeout},
 };
 use crate::{
     Diagnostics, UNSUPPORTED,
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 const MAX_TASKS: usize = 1_000;
 
 /// Keys every task may have.
-const BASE: [&str; 6] = ["if", "input", "output", "export", "then", "metadata"];
+const BASE: [&str; 7] = ["if", "input", "output", "export", "then", "timeout", "metadata"];
 
 /// Each kind of task with the keys it adds.
 const KINDS: [(&str, &[&str]); 12] = [
@@ -47,6 +47,7 @@ pub(super) struct Code {
     pub(super) functions: BTreeSet<FunctionName>,
     pub(super) input: Filter,
     pub(super) output: Filter,
+    pub(super) timeout: Option<Timeout>,
     pub(super) entry: Option<BlockId>,
     /// Tasks of the lists read so far, also those that are not compiled yet.
     counted: usize,
@@ -95,8 +96,8 @@ impl Compiler<'_> {
         self.reader.keys(
             root,
             map,
-            &["document", "input", "output", "do", "evaluate", "use"],
-            &["timeout", "schedule"],
+            &["document", "input", "output", "do", "evaluate", "use", "timeout"],
+            &["schedule"],
         );
         if let Some(head) = self.reader.required(root, map, "document") {
             self.head(root.key("document"), head);
@@ -113,6 +114,9 @@ impl Compiler<'_> {
         }
         if let Some(output) = map.get("output") {
             self.code.output = self.filter(root.key("output"), output, "as", &with(&scope, &["context"]));
+        }
+        if let Some(timeout) = map.get("timeout") {
+            self.code.timeout = self.timeout(root.key("timeout"), timeout, &scope);
         }
         if let Some(tasks) = self.reader.required(root, map, "do") {
             self.code.entry = self.block(root.key("do"), tasks, &with(&scope, &["context"]));
@@ -198,14 +202,7 @@ impl Compiler<'_> {
     /// A list of `{name: task}`.
     pub(super) fn block(&mut self, ptr: Ptr<'_>, value: &Value, scope: &Scope) -> Option<BlockId> {
         let items = self.reader.list(ptr, value)?;
-        let room = MAX_TASKS.saturating_sub(self.code.counted);
-        self.code.counted = self.code.counted.saturating_add(items.len());
-        if items.len() > room {
-            // Told once, and nothing inside is read: this takes no time, however long the list is.
-            if !std::mem::replace(&mut self.code.too_many, true) {
-                let why = format!("the document has more than {MAX_TASKS} tasks");
-                self.reader.report("flow.limit", ptr.index(room), why, None);
-            }
+        if !self.has_room(ptr, items.len()) {
             return None;
         }
         let id = BlockId(self.code.blocks.len());
@@ -236,6 +233,18 @@ impl Compiler<'_> {
         Some(id)
     }
 
+    /// Whether the document may have so many tasks more.
+    pub(super) fn has_room(&mut self, ptr: Ptr<'_>, tasks: usize) -> bool {
+        let room = MAX_TASKS.saturating_sub(self.code.counted);
+        self.code.counted = self.code.counted.saturating_add(tasks);
+        // Told once, and nothing inside is read: this takes no time, however long the list is.
+        if tasks > room && !std::mem::replace(&mut self.code.too_many, true) {
+            let why = format!("the document has more than {MAX_TASKS} tasks");
+            self.reader.report("flow.limit", ptr.index(room), why, None);
+        }
+        tasks <= room
+    }
+
     /// An object with exactly one key.
     pub(super) fn single<'v>(&mut self, ptr: Ptr<'_>, value: &'v Value) -> Option<(&'v str, &'v Value)> {
         let map = self.reader.object(ptr, value)?;
@@ -254,7 +263,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn task(&mut self, ptr: Ptr<'_>, name: &str, value: &Value, scope: &Scope, names: &Names<'_>) -> TaskId {
+    pub(super) fn task(&mut self, ptr: Ptr<'_>, name: &str, value: &Value, scope: &Scope, names: &Names<'_>) -> TaskId {
         let outer = with(scope, &["task"]);
         let inner = with(&outer, &["input"]);
         let empty = Map::new();
@@ -269,6 +278,7 @@ impl Compiler<'_> {
             output: Filter::default(),
             export: Filter::default(),
             then: Then::Continue,
+            timeout: None,
             kind: Kind::Refused,
         });
         let condition = map.get("if").and_then(|value| self.reader.expression(ptr.key("if"), value, &inner));
@@ -285,6 +295,7 @@ impl Compiler<'_> {
         if let Some(metadata) = map.get("metadata") {
             self.reader.object(ptr.key("metadata"), metadata);
         }
+        let timeout = map.get("timeout").and_then(|value| self.timeout(ptr.key("timeout"), value, &inner));
         let kind = self.kind(ptr, value, map, &inner, names);
         if let Some(task) = self.code.tasks.get_mut(id.0) {
             *task = Task {
@@ -293,6 +304,7 @@ impl Compiler<'_> {
                 output,
                 export,
                 then,
+                timeout,
                 kind,
                 name: std::mem::take(&mut task.name),
                 pointer: std::mem::take(&mut task.pointer),
@@ -324,7 +336,7 @@ impl Compiler<'_> {
             return Kind::Refused;
         };
         let known: Vec<&str> = BASE.iter().chain(std::iter::once(kind)).chain(more.iter()).copied().collect();
-        self.reader.keys(ptr, map, &known, &["timeout"]);
+        self.reader.keys(ptr, map, &known, &[]);
         let at = ptr.key(kind);
         let Some(body) = map.get(*kind) else { return Kind::Refused };
         match *kind {
@@ -336,6 +348,7 @@ impl Compiler<'_> {
             "try" => self.try_catch(ptr, body, map, scope, names),
             "raise" => self.raise(at, body, scope),
             "wait" => self.wait(at, body, scope),
+            "fork" => self.fork(at, body, scope),
             other => {
                 self.reader.unsupported(at, format!("`{other}`"));
                 None

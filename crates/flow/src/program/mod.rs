@@ -2,6 +2,7 @@
 
 mod compile;
 mod credential;
+mod events;
 mod kinds;
 mod reader;
 mod schema;
@@ -17,7 +18,7 @@ use mandate_kernel::{Digest, FunctionName, canonical_json};
 pub use schema::Schema;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
-use task::{BlockId, Filter, Task, TaskId};
+use task::{BlockId, Filter, Task, TaskId, Timeout};
 
 /// A compiled, immutable Worker document.
 #[derive(Debug)]
@@ -117,6 +118,10 @@ impl Program {
 
     pub(crate) const fn output(&self) -> &Filter {
         &self.code.output
+    }
+
+    pub(crate) const fn timeout(&self) -> Option<&Timeout> {
+        self.code.timeout.as_ref()
     }
 
     pub(crate) fn entry(&self) -> BlockId {

@@ -34,6 +34,8 @@ pub(crate) struct Task {
     pub(crate) export: Filter,
     /// `then`
     pub(crate) then: Then,
+    /// `timeout`
+    pub(crate) timeout: Option<Timeout>,
     /// What it does.
     pub(crate) kind: Kind,
 }
@@ -79,6 +81,8 @@ pub(crate) enum Kind {
     Raise(Expr),
     /// `wait`
     Wait(Pause),
+    /// `fork`
+    Fork { branches: Vec<Branch>, compete: bool },
     /// Stands for a task that was refused; such a program is never run.
     Refused,
 }
@@ -88,6 +92,22 @@ pub(crate) enum Kind {
 pub(crate) struct Case {
     pub(crate) when: Option<Expr>,
     pub(crate) then: Then,
+}
+
+/// One branch of a `fork`.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    /// A block of its one task.
+    pub(crate) block: BlockId,
+    /// Whether something in it may end the whole run: it says `then: end`.
+    pub(crate) ends: bool,
+}
+
+/// How long a task, or the whole run, may take.
+#[derive(Debug)]
+pub(crate) struct Timeout {
+    /// `after`
+    pub(crate) after: Pause,
 }
 
 /// How long to wait.
