@@ -1,5 +1,6 @@
 //! Loading a run from its journal: the state of the machine is not stored, it is the journal replayed.
 
+use crate::board::Board;
 use crate::draft::Draft;
 use crate::driver::{Driver, Wake};
 use crate::header::RunHeader;
@@ -71,7 +72,10 @@ impl Driver {
             header,
             pinned,
             machine,
-            intents: intents.into(),
+            board: Board::default(),
+            replaying: true,
+            over: false,
+            as_found: None,
             history,
             results: Results::default(),
             draft,
@@ -82,7 +86,9 @@ impl Driver {
             begun: None,
             context,
         };
+        driver.intake(engine, intents)?;
         driver.end_open_leases(engine).await?;
+        driver.as_found = stored.status.waiting_for.map(|waiting| (driver.draft.clone(), waiting));
         driver.note_wake(engine, &stored.status, wake)?;
         Ok(driver)
     }

@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod branches;
 mod configuration;
 mod crash_points;
 mod evidence;

@@ -2,10 +2,11 @@
 
 use mandate_directory::WorkerSpec;
 use mandate_engine::TenantContext;
-use mandate_flow::{Event, Failure, Intent, Labelled, Machine, Program, Start, WorkflowError};
+use mandate_flow::{Event, Failure, Intent, Labelled, Machine, Open, Program, Start, TimerId, WorkflowError};
 use mandate_journal::{EventBody, JournalEvent, Outcome, Resolution, RunRecord, Stored};
 use mandate_kernel::{Labels, StepPath, StepSeq, Timestamp};
 use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What the machine came to.
@@ -70,27 +71,43 @@ pub(crate) async fn replay(context: &TenantContext, record: &RunRecord) -> End {
         })
         .unwrap();
     let input = Labelled { value: open(context, record, &input).await, labels: input.labels };
-    let (mut machine, mut intents) = Machine::start(program, Start { run: record.run.clone(), input, started_at });
-    while let Some(intent) = intents.pop() {
-        let event = match intent {
-            Intent::Evaluate(asked) => Event::Evaluated { id: asked.id, result: mandate_flow::evaluate(&asked) },
-            Intent::Sleep { id, .. } => {
-                let woke = |event: &JournalEvent| event.body == EventBody::Woke { timer: id.0 };
-                let Some(woke) = journal.iter().find(|event| woke(event)) else { return End::Open };
-                Event::Woke { id, at: woke.at }
+    let (mut machine, intents) = Machine::start(program, Start { run: record.run.clone(), input, started_at });
+    let mut asked = VecDeque::from(intents);
+    let mut calls = BTreeMap::new();
+    let mut told = journal.iter();
+    loop {
+        // Every evaluation at once, in the order asked; then the next thing that the journal tells.
+        while let Some(intent) = asked.pop_front() {
+            match intent {
+                Intent::Evaluate(asking) if machine.open().contains(&Open::Evaluation(asking.id)) => {
+                    let event = Event::Evaluated { id: asking.id, result: mandate_flow::evaluate(&asking) };
+                    asked.extend(machine.apply(event).unwrap());
+                }
+                Intent::Call { seq, arguments, .. } => {
+                    calls.insert(seq, arguments.labels);
+                }
+                Intent::Evaluate(_) | Intent::Sleep { .. } | Intent::Cancel(_) => {}
+                Intent::Complete { output } => return End::Completed(output.value, output.labels),
+                Intent::Fault { error, .. } => return End::Faulted(error.type_),
             }
-            Intent::Call { seq, arguments, .. } => {
-                match returned(context, record, &journal, seq, &arguments.labels).await {
-                    Some((at, result)) => Event::Returned { seq, at, result },
-                    None => return End::Open,
+        }
+        let Some(event) = told.next() else { return End::Open };
+        let event = match &event.body {
+            EventBody::Woke { timer } => Event::Woke { id: TimerId(*timer), at: event.at },
+            EventBody::Returned { step, .. } | EventBody::Resolved { step, .. } => {
+                let Some(labels) = calls.get(step) else { continue };
+                match returned(context, record, std::slice::from_ref(event), *step, labels).await {
+                    Some((at, result)) => Event::Returned { seq: *step, at, result },
+                    None => continue,
                 }
             }
-            Intent::Complete { output } => return End::Completed(output.value, output.labels),
-            Intent::Fault { error, .. } => return End::Faulted(error.type_),
+            _ => continue,
         };
-        intents = machine.apply(event).unwrap();
+        // What was cut off is recorded, and not told.
+        if machine.open().contains(&event.answers()) {
+            asked.extend(machine.apply(event).unwrap());
+        }
     }
-    End::Open
 }
 
 /// What the journal says the run came to.
