@@ -3,12 +3,11 @@
 use crate::driver::Driver;
 use crate::flight::Flights;
 use crate::gated::approval_timer;
-use crate::history::StepState;
 use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError};
 use mandate_flow::{Evaluation, Intent, Labelled, Open, TimerId, WorkflowError};
 use mandate_journal::{ApprovalChange, ApprovalState, Problem, WaitingFor};
-use mandate_kernel::{ApprovalId, Duration, EffectClass, StepSeq, Timestamp};
+use mandate_kernel::{Duration, EffectClass, StepSeq, Timestamp};
 use mandate_ledger::EventKind;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +23,8 @@ pub(crate) struct Board {
     /// What waits for something outside.
     pub aside: BTreeMap<Open, Aside>,
     pub flights: Flights,
+    /// What was cut off while the journal was told.
+    pub cut: Vec<Open>,
     /// How the machine ended.
     pub end: Option<End>,
 }
@@ -170,7 +171,9 @@ impl Driver {
                 }
                 Intent::Cancel(open) => {
                     self.board.close(open);
-                    if !self.replaying {
+                    if self.replaying {
+                        self.board.cut.push(open);
+                    } else {
                         self.withdraw(engine, open)?;
                     }
                 }
@@ -190,19 +193,14 @@ impl Driver {
 
     /// Nobody waits for it any more: its timers are cleared, and people are not asked any longer. An effect
     /// on the wire ends as it does and is recorded; a doubt stays one.
-    fn withdraw(&mut self, engine: &Engine, open: Open) -> Result<(), EngineError> {
+    pub(crate) fn withdraw(&mut self, engine: &Engine, open: Open) -> Result<(), EngineError> {
         match open {
             Open::Evaluation(_) => {}
             Open::Timer(id) => self.clear_timer(&machine_timer(id)),
             Open::Call(seq) => {
                 self.clear_timer(&retry_timer(seq));
                 self.clear_timer(&approval_timer(seq));
-                let asked: Vec<ApprovalId> = match self.history.steps.get(&seq) {
-                    Some(StepState::Gated { open, .. }) => open.iter().cloned().collect(),
-                    Some(StepState::Asked { approval, .. }) => vec![approval.clone()],
-                    _ => Vec::new(),
-                };
-                for approval in asked {
+                for approval in self.history.asked(seq) {
                     let now = engine.ports.clock.now();
                     let details =
                         json!({"approval": approval, "step": seq, "why": "the branch that asked was cut off"});

@@ -131,6 +131,15 @@ impl History {
         None
     }
 
+    /// The approvals that a step waits for.
+    pub(crate) fn asked(&self, step: StepSeq) -> Vec<ApprovalId> {
+        match self.steps.get(&step) {
+            Some(StepState::Gated { open, .. }) => open.iter().cloned().collect(),
+            Some(StepState::Asked { approval, .. }) => vec![approval.clone()],
+            _ => Vec::new(),
+        }
+    }
+
     /// Actions that were open and that nobody will perform again are in doubt.
     pub(crate) fn doubt_lost(&mut self, ended: impl Fn(StepSeq) -> bool) {
         for (step, state) in &mut self.steps {

@@ -5,7 +5,8 @@ use crate::driver::{Driver, Ended};
 use crate::history::{Returned, Told};
 use crate::step::Wanted;
 use crate::{Engine, EngineError, doubt};
-use mandate_flow::{Event, Failure, Labelled, TimerId, WorkflowError};
+use mandate_flow::{Event, Failure, Labelled, Open, TimerId, WorkflowError};
+use mandate_journal::ApprovalState;
 use mandate_kernel::{StepPath, Timestamp};
 
 impl Driver {
@@ -42,6 +43,7 @@ impl Driver {
             return Ok(Some(ended));
         }
         self.replaying = false;
+        self.withdraw_cut(engine).await?;
         // An effect that was under way when its branch was cut off, and then the process ended.
         let Board { calls, .. } = &self.board;
         let (now, actor) = (engine.ports.clock.now(), self.actor());
@@ -50,6 +52,24 @@ impl Driver {
             self.history.doubt_lost(|step| !calls.contains_key(&step));
         }
         Ok(None)
+    }
+
+    /// Withdraws what was cut off by something that was written while nobody drove the run: a person's word. What
+    /// a driver had cut off was withdrawn in the same commit, and is not any more what it was.
+    async fn withdraw_cut(&mut self, engine: &Engine) -> Result<(), EngineError> {
+        for open in std::mem::take(&mut self.board.cut) {
+            let mut pending = true;
+            if let Open::Call(seq) = open {
+                for approval in self.history.asked(seq) {
+                    let found = self.context.store.approval(&approval).await?;
+                    pending &= found.is_some_and(|found| found.state == ApprovalState::Pending);
+                }
+            }
+            if pending {
+                self.withdraw(engine, open)?;
+            }
+        }
+        Ok(())
     }
 
     /// The journal knows how the step ended.

@@ -80,5 +80,7 @@ pub mod yaml;
 pub use diagnostic::{Diagnostic, Diagnostics, UNSUPPORTED};
 pub use error::{ErrorKind, Failure, WorkflowError, same_type};
 pub use expr::{ExprError, Expression, evaluate};
-pub use machine::{EvalId, Evaluation, Event, Intent, Labelled, Machine, MachineError, Open, Start, TimerId};
+pub use machine::{
+    EmitId, EvalId, Evaluation, Event, Intent, Labelled, ListenId, Machine, MachineError, Open, Start, TimerId,
+};
 pub use program::{Program, Schema};

@@ -77,14 +77,16 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("do: [{a: {set: {x: 1}, output: {from: .x}}}]", &["flow.unknown-key 1:33"]),
     ("do: [{a: {set: {x: 1}, output: {as: 3}}}]", &["flow.type 1:37"]),
     ("do: [{a: {set: {x: 1}, metadata: 3}}]", &["flow.type 1:34"]),
+    ("do: [{a: {listen: {to: {one: {with: {}}, until: x}}}}]", &["flow.type 1:37", "flow.listen 1:42"]),
+    ("do: [{a: {listen: {to: {one: {}, all: []}}}}]", &["flow.listen 1:24"]),
     ("do: [{a: {fork: {branches: []}}}]", &["flow.type 1:28"]),
     (
         "do: [{a: {fork: {compete: 1, branches: [{b: {set: {x: 1}, then: c}}]}}}]",
         &["flow.type 1:27", "flow.target 1:65"],
     ),
     ("do: [{a: {fork: {branches: [{b: {set: {x: 1}}}, {b: {set: {x: 2}}}]}}}]", &["flow.duplicate-task 1:50"]),
-    ("do: [{a: {listen: {to: {any: []}}, foreach: {}}}]", &["flow.unsupported 1:11"]),
-    ("do: [{a: {emit: {event: {}}, odd: 1}}]", &["flow.unsupported 1:11", "flow.unknown-key 1:30"]),
+    ("do: [{a: {listen: {to: {any: []}}, foreach: {}}}]", &["flow.missing 1:45"]),
+    ("do: [{a: {emit: {event: {}}, odd: 1}}]", &["flow.missing 1:25", "flow.unknown-key 1:30"]),
     ("do: [{a: {run: {shell: {command: ls}}}}]", &["flow.unsupported 1:11"]),
     // Calls.
     ("do: [{a: {call: http, with: {}}}]", &["flow.unsupported 1:11"]),

@@ -348,6 +348,31 @@ fn two_doubts_are_resolved_one_by_one() {
 }
 
 #[test]
+fn a_word_on_a_doubt_that_wins_a_competition_withdraws_the_approval_beside_it() {
+    let tasks =
+        json!([{"f": fork(true, &json!([{"gated": write()}, {"doubted": once()}, {"w": {"wait": {"hours": 9}}}]))}]);
+    let world = world(92, &long(&tasks));
+    world.effects.script("once", [Act::Break]);
+    world
+        .process(async |engine| {
+            let context = open(&engine).await;
+            policy(&context, GATE).await;
+            let run = start(&engine).await;
+            let waits = settled(&engine, &context, &run).await;
+            assert_eq!(waits.status.waiting_for, Some(WaitingFor::OutcomeUnknown), "the most telling");
+            let leave = permit(&engine, &context, Action::RunResolve, &waits).await;
+            let ended = engine.resolve(&context, &leave, &waits, None, Some(json!({"x": 1}))).await.unwrap();
+            assert_eq!(ended.status.state, RunState::Completed, "{:?}", ended.status.problem);
+            assert_eq!(kinds(&context, &run, EventKind::ApprovalExpired).await, 1);
+            assert_eq!(asked(&engine, &context).await[0].record.state, ApprovalState::Withdrawn);
+            assert_eq!(world.store.peek_loose_ends(&tenant(), &run), (Vec::new(), Vec::new()));
+            pause(3_000).await;
+            assert_eq!(violations(&world, &context, &ended).await, Vec::<String>::new());
+        })
+        .done();
+}
+
+#[test]
 fn a_crash_at_any_step_with_an_approval_and_a_timer_open_loses_nothing() {
     let calm = gated(None);
     assert_eq!(calm.1, Vec::<String>::new());

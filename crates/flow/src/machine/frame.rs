@@ -1,7 +1,10 @@
 //! The state of a run between two events: a stack of frames, so that nothing of it lives in the
 //! program's own call stack.
 
-use super::event::{Labelled, TimerId};
+use super::{
+    event::{Labelled, TimerId},
+    listening::Listening,
+};
 use crate::{
     error::Failure,
     program::task::{BlockId, TaskId, Then},
@@ -78,6 +81,8 @@ pub(super) enum State {
     Try { attempts: u32, first: Option<Timestamp>, caught: Option<Failure>, handling: bool },
     /// Output and context of each branch that is done, in the order of the document.
     Fork { compete: bool, done: Vec<Option<(Data, Data)>> },
+    /// How far it has listened.
+    Listen(Box<Listening>),
 }
 
 /// What to do with the value of an evaluation.
@@ -89,6 +94,11 @@ pub(super) enum Purpose {
     Input,
     Deadline,
     RunDeadline,
+    Emit,
+    /// A check of a filter on events.
+    Check(usize, usize),
+    Until,
+    Turn,
     Arguments,
     Set,
     Case(usize),

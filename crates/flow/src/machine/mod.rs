@@ -8,6 +8,7 @@
 mod event;
 mod fork;
 mod frame;
+mod listening;
 mod looping;
 mod scope;
 mod step;
@@ -15,7 +16,7 @@ mod strand;
 mod timing;
 mod trying;
 
-pub use event::{EvalId, Evaluation, Event, Intent, Labelled, MachineError, Open, Start, TimerId};
+pub use event::{EmitId, EvalId, Evaluation, Event, Intent, Labelled, ListenId, MachineError, Open, Start, TimerId};
 
 use crate::{
     Program,
@@ -85,6 +86,8 @@ struct Counts {
     timers: u32,
     tasks: u32,
     strands: u32,
+    emits: u32,
+    listens: u32,
 }
 
 impl Machine {
@@ -137,6 +140,13 @@ impl Machine {
             return Ok(self.drive(next));
         }
         let answers = event.answers();
+        if let Event::Received { id, at, event } = event {
+            let Some(next) = self.received(id, event) else {
+                return Err(MachineError::Mismatch { waiting: self.open_list(), told: format!("of {answers}") });
+            };
+            self.now = at;
+            return Ok(next.map(|next| self.drive(next)).unwrap_or_default());
+        }
         let waits = self.strands().find(|strand| strand.waiting.open() == Some(answers)).map(|strand| strand.id);
         if !waits.is_some_and(|waits| self.switch(waits)) {
             return Err(MachineError::Mismatch { waiting: self.open_list(), told: format!("of {answers}") });
@@ -152,6 +162,11 @@ impl Machine {
             }
             (_, Event::Woke { at, .. }) => {
                 self.now = at;
+                Move::Woken
+            }
+            (_, Event::Emitted { at, .. }) => {
+                self.now = at;
+                // What a task that only tells gives is what it was given, as a pause does.
                 Move::Woken
             }
             // What answers the same is of the same kind.

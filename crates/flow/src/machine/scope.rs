@@ -43,6 +43,15 @@ impl Machine {
                 };
                 Some(Data::new(value, labels.clone()))
             }
+            (Kind::Listen(listen), State::Listen(listening)) => {
+                let each = listen.each.as_ref()?;
+                let item = listening.item()?;
+                if name == each.item {
+                    return Some(item);
+                }
+                let index = Value::from(listening.taken.len().saturating_sub(1));
+                (name == each.at).then(|| Data::new(index, item.labels))
+            }
             (Kind::Try { catch, .. }, State::Try { caught: Some(failure), .. }) if catch.variable == name => {
                 let value = serde_json::to_value(&failure.error).unwrap_or(Value::Null);
                 Some(Data::new(value, failure.labels.clone()))

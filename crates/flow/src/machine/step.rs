@@ -27,8 +27,10 @@ pub(super) enum Move {
     Next,
     /// The value of an evaluation is there.
     Got(Purpose, Data),
-    /// The timer on top fired.
+    /// The timer on top fired, or its event was emitted.
     Woken,
+    /// The listening task on top looks at its next event.
+    Listened,
     /// The task on top gave this.
     Output(Data),
     /// The task on top is done.
@@ -60,6 +62,7 @@ impl Machine {
             Move::Next => self.next_task(),
             Move::Got(purpose, data) => self.got(purpose, data),
             Move::Woken => self.woken(),
+            Move::Listened => self.listened(),
             Move::Output(data) => self.output(data),
             Move::Leave => self.leave(),
             Move::BlockDone => self.block_done(),
@@ -160,6 +163,10 @@ impl Machine {
                 }
                 self.before_body(task)
             }
+            Purpose::Emit => self.emit(&data),
+            Purpose::Check(filter, index) => self.checked(task, filter, index, &data),
+            Purpose::Until => self.until(&data),
+            Purpose::Turn => self.turn_shaped(task, data),
             Purpose::Deadline => self.set_deadline(task, &data),
             Purpose::Arguments => match &task.kind {
                 Kind::Call { function, .. } => self.call(function.clone(), data),
@@ -213,6 +220,8 @@ impl Machine {
             Kind::Wait(Pause::Fixed(duration)) => self.sleep(*duration),
             Kind::Wait(Pause::Computed(duration)) => self.evaluate(Purpose::Pause, duration, &input),
             Kind::Fork { branches, compete } => self.fork(branches, *compete),
+            Kind::Emit(event) => self.evaluate(Purpose::Emit, event, &input),
+            Kind::Listen(listen) => self.listen(listen),
             Kind::Refused => {
                 self.fault(ErrorKind::Configuration, "the task was refused when the document was compiled".to_owned())
             }
@@ -339,8 +348,13 @@ impl Machine {
             return self.joined();
         }
         let data = self.at.data.clone();
+        let program = self.program.clone();
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
         match &mut frame.state {
+            State::Listen(_) => match program.task(frame.task) {
+                Some(task) => self.turned(task, data),
+                None => Step::Go(Move::Leave),
+            },
             State::Plain | State::Fork { .. } => Step::Go(Move::Output(data)),
             State::For { index, .. } => {
                 *index += 1;

@@ -2,7 +2,7 @@
 //! branches, below the strand it stands in, which then waits for them.
 
 use super::{
-    EvalId, Machine, TimerId,
+    EmitId, EvalId, ListenId, Machine, TimerId,
     event::{Intent, Open},
     frame::{Data, Frame, Purpose, State, TaskFrame},
     step::{Move, Step},
@@ -53,6 +53,10 @@ pub(super) enum Waiting {
     Call { seq: StepSeq, labels: Labels },
     /// A timer.
     Timer { id: TimerId },
+    /// An event to be emitted.
+    Emit { id: EmitId },
+    /// Events.
+    Events { id: ListenId },
     /// Its own branches, or its turn.
     Branches,
 }
@@ -64,7 +68,9 @@ impl Waiting {
             Self::Evaluation { id, .. } => Some(Open::Evaluation(*id)),
             Self::Call { seq, .. } => Some(Open::Call(*seq)),
             Self::Timer { id } => Some(Open::Timer(*id)),
-            Self::Branches => None,
+            Self::Emit { id } => Some(Open::Emit(*id)),
+            // Its task listens as long as it lasts, also between two events.
+            Self::Events { .. } | Self::Branches => None,
         }
     }
 }
@@ -92,6 +98,10 @@ impl Strand {
         self.tasks().any(|task| task.deadline.is_some())
     }
 
+    pub(super) fn listens(&self, id: ListenId) -> bool {
+        self.tasks().any(|task| task.listens() == Some(id))
+    }
+
     fn tasks(&self) -> impl Iterator<Item = &TaskFrame> {
         self.frames.iter().filter_map(|frame| match frame {
             Frame::Task(task) => Some(&**task),
@@ -102,11 +112,30 @@ impl Strand {
     /// Everything the engine has open for it: what it waits for, and the deadlines of its tasks.
     pub(super) fn open(&self) -> impl Iterator<Item = Open> {
         let deadlines = self.tasks().filter_map(|task| task.deadline.map(Open::Timer));
-        self.waiting.open().into_iter().chain(deadlines)
+        let listening = self.tasks().filter_map(TaskFrame::listens).map(Open::Listen);
+        self.waiting.open().into_iter().chain(deadlines).chain(listening)
+    }
+}
+
+impl TaskFrame {
+    pub(super) fn listens(&self) -> Option<ListenId> {
+        match &self.state {
+            State::Listen(listening) => Some(listening.id),
+            _ => None,
+        }
     }
 }
 
 impl Machine {
+    /// What the tasks of a strand remember.
+    pub(super) fn states_mut(&mut self, strand: StrandId) -> impl Iterator<Item = &mut State> {
+        let frames = self.strands_mut().filter(move |found| found.id == strand).flat_map(|s| s.frames.iter_mut());
+        frames.filter_map(|frame| match frame {
+            Frame::Task(task) => Some(&mut task.state),
+            Frame::Block { .. } => None,
+        })
+    }
+
     /// The strand that is driven, and those above it up to the root.
     pub(super) fn upward(&self) -> impl Iterator<Item = &Strand> {
         std::iter::successors(Some(&self.at), |strand| self.others.strands.get(&strand.above?.strand))
@@ -212,10 +241,9 @@ impl Machine {
     /// Takes the top frame off. A deadline of its task is withdrawn.
     pub(super) fn pop(&mut self) -> Option<Frame> {
         let frame = self.at.frames.pop();
-        if let Some(Frame::Task(task)) = &frame
-            && let Some(id) = task.deadline
-        {
-            self.others.asked.push(Intent::Cancel(Open::Timer(id)));
+        if let Some(Frame::Task(task)) = &frame {
+            let open = task.deadline.map(Open::Timer).into_iter().chain(task.listens().map(Open::Listen));
+            self.others.asked.extend(open.map(Intent::Cancel));
         }
         frame
     }

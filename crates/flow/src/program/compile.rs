@@ -349,6 +349,8 @@ impl Compiler<'_> {
             "raise" => self.raise(at, body, scope),
             "wait" => self.wait(at, body, scope),
             "fork" => self.fork(at, body, scope),
+            "emit" => self.emit(at, body, scope),
+            "listen" => self.listen(ptr, body, map, scope),
             other => {
                 self.reader.unsupported(at, format!("`{other}`"));
                 None

@@ -86,6 +86,7 @@ impl Code {
                     }
                     Kind::Switch(cases) => cases.iter().any(|case| case.then == Then::End),
                     Kind::Fork { branches, .. } => branches.iter().any(|branch| branch.ends),
+                    Kind::Listen(listen) => listen.each.as_ref().is_some_and(|each| self.ends(each.block)),
                     _ => false,
                 }
         })

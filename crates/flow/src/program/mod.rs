@@ -4,6 +4,7 @@ mod compile;
 mod credential;
 mod events;
 mod kinds;
+mod listening;
 mod reader;
 mod schema;
 pub(crate) mod task;

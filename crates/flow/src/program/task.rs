@@ -4,7 +4,8 @@
 use super::{schema::Schema, time::Backoff};
 use crate::expr::Expression;
 use mandate_kernel::{Duration, FunctionName};
-use std::sync::Arc;
+use serde_json::Value;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Index of a task in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,10 @@ pub(crate) enum Kind {
     Wait(Pause),
     /// `fork`
     Fork { branches: Vec<Branch>, compete: bool },
+    /// `emit`: the attributes of the event.
+    Emit(Expr),
+    /// `listen`
+    Listen(Box<Listen>),
     /// Stands for a task that was refused; such a program is never run.
     Refused,
 }
@@ -101,6 +106,114 @@ pub(crate) struct Branch {
     pub(crate) block: BlockId,
     /// Whether something in it may end the whole run: it says `then: end`.
     pub(crate) ends: bool,
+}
+
+/// What a `listen` waits for.
+#[derive(Debug)]
+pub(crate) struct Listen {
+    pub(crate) to: Strategy,
+    /// Those of `to`.
+    pub(crate) filters: Vec<EventMatch>,
+    pub(crate) until: Option<Until>,
+    pub(crate) read: Read,
+    pub(crate) each: Option<EachEvent>,
+}
+
+impl Listen {
+    /// The filter at an index: those of `to`, then those that end it.
+    pub(crate) fn filter(&self, index: usize) -> Option<&EventMatch> {
+        self.filters.get(index).or_else(|| self.enders().get(index.checked_sub(self.filters.len())?))
+    }
+
+    fn enders(&self) -> &[EventMatch] {
+        match &self.until {
+            Some(Until::Consumed(filters)) => filters,
+            _ => &[],
+        }
+    }
+
+    /// How many filters there are.
+    pub(crate) fn ends(&self) -> usize {
+        self.filters.len() + self.enders().len()
+    }
+
+    /// The types of events that may fit; `None` for any.
+    pub(crate) fn types(&self) -> Option<BTreeSet<String>> {
+        if self.filters.is_empty() {
+            return None;
+        }
+        self.filters.iter().chain(self.enders()).map(EventMatch::event_type).collect()
+    }
+}
+
+/// How many of the filters have to be fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    One,
+    Any,
+    All,
+}
+
+/// When a `listen` to `any` ends.
+#[derive(Debug)]
+pub(crate) enum Until {
+    /// When this holds for the list of events taken.
+    Holds(Expr),
+    /// When an event fits one of these.
+    Consumed(Vec<EventMatch>),
+}
+
+/// What of an event the document sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    Data,
+    Envelope,
+    Raw,
+}
+
+/// `foreach` of a `listen`.
+#[derive(Debug)]
+pub(crate) struct EachEvent {
+    pub(crate) item: String,
+    pub(crate) at: String,
+    pub(crate) block: BlockId,
+    /// `output.as`
+    pub(crate) shape: Option<Expr>,
+}
+
+/// A filter on events: every check has to hold.
+#[derive(Debug)]
+pub(crate) struct EventMatch {
+    pub(crate) checks: Vec<Check>,
+}
+
+impl EventMatch {
+    fn event_type(&self) -> Option<String> {
+        self.checks.iter().find_map(|check| match check {
+            Check::Equal { attribute, value: Value::String(name) } if attribute == "type" => Some(name.clone()),
+            _ => None,
+        })
+    }
+}
+
+/// One thing that must be so of an event.
+#[derive(Debug)]
+pub(crate) enum Check {
+    /// The attribute is this.
+    Equal { attribute: String, value: Value },
+    /// The expression holds for the attribute.
+    Holds { attribute: String, holds: Expr },
+    /// A correlation: `[from]`, or `[from, expect]` where the expectation is given.
+    Correlates { values: Expr, expect: Expect },
+}
+
+/// What a correlated value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// As the document says.
+    Given,
+    /// As it was in the first event that fitted so far.
+    First,
 }
 
 /// How long a task, or the whole run, may take.

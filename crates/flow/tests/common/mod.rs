@@ -22,6 +22,7 @@ pub(crate) const HEAD: &str = "document: {dsl: '1.0.3', namespace: test, name: t
 pub(crate) enum Seen {
     Call { function: String, path: String, arguments: Labelled },
     Sleep { millis: u64 },
+    Emit(Labelled),
     Complete(Labelled),
     Fault(WorkflowError, Labels),
 }
@@ -31,7 +32,7 @@ impl Seen {
         match self {
             Self::Call { arguments, .. } => Some(&arguments.labels),
             Self::Sleep { .. } => None,
-            Self::Complete(output) => Some(&output.labels),
+            Self::Complete(output) | Self::Emit(output) => Some(&output.labels),
             Self::Fault(_, labels) => Some(labels),
         }
     }
@@ -43,6 +44,7 @@ impl std::fmt::Display for Seen {
             Self::Call { function, path, arguments } => {
                 write!(f, "call {function} {} at {path}", show(&arguments.value))
             }
+            Self::Emit(event) => write!(f, "emit {}", show(&event.value)),
             Self::Sleep { millis } => write!(f, "sleep {millis}"),
             Self::Complete(output) => write!(f, "complete {}", show(&output.value)),
             Self::Fault(error, _) => {
@@ -137,13 +139,21 @@ fn quiet(
                 seen.push(Seen::Sleep { millis: duration.as_millis() });
                 open.push(Waits { due: clock.plus(*duration), intent });
             }
+            // Told to the engine's house at once, and nothing comes in by itself.
+            Intent::Emit { id, event, .. } => {
+                seen.push(Seen::Emit(event.clone()));
+                intents.extend(machine.apply(Event::Emitted { id: *id, at: clock }).unwrap());
+            }
+            Intent::Listen { .. } => {}
             Intent::Cancel(what) => open.retain(|waits| waits.intent.open() != Some(*what)),
             Intent::Complete { output } => seen.push(Seen::Complete(output.clone())),
             Intent::Fault { error, labels } => seen.push(Seen::Fault(error.clone(), labels.clone())),
         }
     }
     if !machine.has_ended() {
-        let waits: std::collections::BTreeSet<_> = open.iter().filter_map(|waits| waits.intent.open()).collect();
+        let listening = machine.open().into_iter().filter(|open| matches!(open, Open::Listen(_)));
+        let waits: std::collections::BTreeSet<_> =
+            open.iter().filter_map(|waits| waits.intent.open()).chain(listening).collect();
         assert_eq!(waits.into_iter().collect::<Vec<_>>(), machine.open(), "what is open is what was asked");
     }
 }
