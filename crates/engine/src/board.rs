@@ -5,12 +5,12 @@ use crate::flight::Flights;
 use crate::gated::approval_timer;
 use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError};
-use mandate_flow::{Evaluation, Intent, Labelled, Open, TimerId, WorkflowError};
+use mandate_flow::{EmitId, Evaluation, Intent, Labelled, ListenId, Open, TimerId, WorkflowError};
 use mandate_journal::{ApprovalChange, ApprovalState, Problem, WaitingFor};
 use mandate_kernel::{Duration, EffectClass, StepSeq, Timestamp};
 use mandate_ledger::EventKind;
 use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What has to be done, is under way, or waits.
 #[derive(Default)]
@@ -20,6 +20,10 @@ pub(crate) struct Board {
     pub evaluations: VecDeque<Evaluation>,
     pub calls: BTreeMap<StepSeq, Asked>,
     pub timers: BTreeMap<TimerId, Duration>,
+    /// Events to emit.
+    pub emits: BTreeMap<EmitId, Labelled>,
+    /// Tasks that listen, each with the types it listens to; `None` for any.
+    pub listens: BTreeMap<ListenId, Option<BTreeSet<String>>>,
     /// What waits for something outside.
     pub aside: BTreeMap<Open, Aside>,
     pub flights: Flights,
@@ -57,6 +61,7 @@ pub(crate) enum Waits {
     /// The next attempt. A run between two attempts is not said to wait.
     Retry,
     Timer,
+    Event,
     StepUp,
     Approval,
     Doubt(Box<Problem>),
@@ -67,9 +72,10 @@ impl Waits {
         match self {
             Self::Retry => 0,
             Self::Timer => 1,
-            Self::StepUp => 2,
-            Self::Approval => 3,
-            Self::Doubt(_) => 4,
+            Self::Event => 2,
+            Self::StepUp => 3,
+            Self::Approval => 4,
+            Self::Doubt(_) => 5,
         }
     }
 
@@ -78,6 +84,7 @@ impl Waits {
         match self {
             Self::Retry => None,
             Self::Timer => Some(WaitingFor::Timer),
+            Self::Event => Some(WaitingFor::Event),
             Self::StepUp => Some(WaitingFor::StepUp),
             Self::Approval => Some(WaitingFor::Approval),
             Self::Doubt(_) => Some(WaitingFor::OutcomeUnknown),
@@ -88,6 +95,7 @@ impl Waits {
 /// What can go on now.
 pub(crate) enum Next {
     Timer(TimerId, Duration),
+    Emit(EmitId, Labelled),
     Call(Box<Asked>),
 }
 
@@ -100,13 +108,20 @@ impl Board {
         if let Some((id, span)) = self.timers.iter().find(|(id, _)| free(Open::Timer(**id))) {
             return Some(Next::Timer(*id, *span));
         }
+        if let Some((id, event)) = self.emits.iter().next() {
+            return Some(Next::Emit(*id, event.clone()));
+        }
         let idle = |seq: &StepSeq| free(Open::Call(*seq)) && !self.flights.has(*seq);
         self.calls.iter().find(|(seq, _)| idle(seq)).map(|(_, asked)| Next::Call(Box::new(asked.clone())))
     }
 
     /// Whether the run has nothing else to do, or to wait for, than this step.
     pub(crate) fn is_alone(&self, seq: StepSeq) -> bool {
-        self.timers.is_empty() && self.flights.is_empty() && self.calls.keys().all(|other| *other == seq)
+        self.timers.is_empty()
+            && self.emits.is_empty()
+            && self.listens.is_empty()
+            && self.flights.is_empty()
+            && self.calls.keys().all(|other| *other == seq)
     }
 
     /// When something that is set aside has to be looked at.
@@ -115,8 +130,16 @@ impl Board {
     }
 
     /// What the run waits for: the most telling of what is set aside.
-    pub(crate) fn waits(&self) -> Option<&Waits> {
-        self.aside.values().map(|aside| &aside.waits).max_by_key(|waits| waits.rank())
+    pub(crate) fn waits(&self) -> Option<Waits> {
+        let listens = (!self.listens.is_empty()).then_some(Waits::Event);
+        let aside = self.aside.values().map(|aside| aside.waits.clone());
+        aside.chain(listens).max_by_key(Waits::rank)
+    }
+
+    /// The tasks that listen to events of this type.
+    pub(crate) fn listeners(&self, kind: &str) -> Vec<ListenId> {
+        let hears = |types: &Option<BTreeSet<String>>| types.as_ref().is_none_or(|types| types.contains(kind));
+        self.listens.iter().filter(|(_, types)| hears(types)).map(|(id, _)| *id).collect()
     }
 
     /// Whether the machine still waits for it.
@@ -125,6 +148,8 @@ impl Board {
             Open::Evaluation(id) => self.evaluations.iter().any(|evaluation| evaluation.id == id),
             Open::Call(seq) => self.calls.contains_key(&seq),
             Open::Timer(id) => self.timers.contains_key(&id),
+            Open::Emit(id) => self.emits.contains_key(&id),
+            Open::Listen(id) => self.listens.contains_key(&id),
         }
     }
 
@@ -133,6 +158,8 @@ impl Board {
         self.evaluations.clear();
         self.calls.clear();
         self.timers.clear();
+        self.emits.clear();
+        self.listens.clear();
         self.aside.clear();
         self.end = Some(end);
     }
@@ -146,6 +173,12 @@ impl Board {
             }
             Open::Timer(id) => {
                 self.timers.remove(&id);
+            }
+            Open::Emit(id) => {
+                self.emits.remove(&id);
+            }
+            Open::Listen(id) => {
+                self.listens.remove(&id);
             }
         }
     }
@@ -169,6 +202,12 @@ impl Driver {
                 Intent::Sleep { id, duration, .. } => {
                     self.board.timers.insert(id, duration);
                 }
+                Intent::Emit { id, event, .. } => {
+                    self.board.emits.insert(id, event);
+                }
+                Intent::Listen { id, types, .. } => {
+                    self.board.listens.insert(id, types);
+                }
                 Intent::Cancel(open) => {
                     self.board.close(open);
                     if self.replaying {
@@ -186,16 +225,23 @@ impl Driver {
 
     /// Tells the machine, and takes in what it wants next.
     pub(crate) fn tell(&mut self, engine: &Engine, event: mandate_flow::Event) -> Result<(), EngineError> {
-        self.board.close(event.answers());
+        // A task that listens may be told again.
+        if !matches!(event, mandate_flow::Event::Received { .. }) {
+            self.board.close(event.answers());
+        }
         let intents = self.machine.apply(event)?;
-        self.intake(engine, intents)
+        self.intake(engine, intents)?;
+        if !self.replaying {
+            self.say_what_is_heard();
+        }
+        Ok(())
     }
 
     /// Nobody waits for it any more: its timers are cleared, and people are not asked any longer. An effect
     /// on the wire ends as it does and is recorded; a doubt stays one.
     pub(crate) fn withdraw(&mut self, engine: &Engine, open: Open) -> Result<(), EngineError> {
         match open {
-            Open::Evaluation(_) => {}
+            Open::Evaluation(_) | Open::Emit(_) | Open::Listen(_) => {}
             Open::Timer(id) => self.clear_timer(&machine_timer(id)),
             Open::Call(seq) => {
                 self.clear_timer(&retry_timer(seq));

@@ -33,6 +33,8 @@ pub(crate) enum Wake {
     Timer,
     /// A person resolved a doubt, or stopped it.
     Person,
+    /// An event came.
+    Event,
 }
 
 /// How driving ended.
@@ -134,6 +136,7 @@ impl Driver {
             let next = if held { None } else { self.board.next(engine.ports.clock.now()) };
             let (open, end) = match next {
                 Some(Next::Timer(id, span)) => (Open::Timer(id), self.sleep(engine, id, span)),
+                Some(Next::Emit(id, event)) => (Open::Emit(id), self.emit(engine, id, event).await?),
                 Some(Next::Call(asked)) => (Open::Call(asked.wanted.seq), self.step(engine, *asked).await?),
                 None if !self.board.flights.is_empty() => {
                     // What is known is durable while nothing but the effects can go on.
@@ -241,7 +244,7 @@ impl Driver {
 
     /// Nothing can go on: the run waits, for the most telling of what is set aside.
     async fn park(&mut self, engine: &Engine) -> Result<Ended, EngineError> {
-        let Some(waits) = self.board.waits().cloned() else {
+        let Some(waits) = self.board.waits() else {
             return Err(EngineError::Inconsistent(format!("{} has nothing to do and has not ended", self.run)));
         };
         let Some(waiting) = waits.said() else {

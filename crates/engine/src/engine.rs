@@ -2,6 +2,7 @@
 
 use crate::draft::Draft;
 use crate::driver::{Driver, Ended, Wake};
+use crate::events::EventSink;
 use crate::history::History;
 use crate::hold::Holds;
 use crate::{EngineError, Names, Ports, TenantContext, doubt, record};
@@ -10,7 +11,7 @@ use mandate_journal::{CommitError, EventBody, Problem, RunRecord, RunState, RunS
 use mandate_kernel::{Duration, RunId, Tenant};
 use mandate_ledger::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument as _;
 
@@ -46,6 +47,8 @@ pub struct Engine {
     stopping: Mutex<BTreeSet<RunId>>,
     /// Runs that somebody else than their driver writes to.
     pub(crate) holds: Holds,
+    /// Where emitted events go besides the runs that listen.
+    pub(crate) sink: OnceLock<Arc<dyn EventSink>>,
 }
 
 impl Engine {
@@ -64,6 +67,7 @@ impl Engine {
             evaluations: Semaphore::new(EVALUATIONS),
             stopping: Mutex::default(),
             holds: Holds::default(),
+            sink: OnceLock::new(),
         })
     }
 

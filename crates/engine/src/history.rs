@@ -38,6 +38,10 @@ pub(crate) enum Told {
     Returned { step: StepSeq, at: Timestamp, outcome: Returned },
     /// A timer fired.
     Woke { timer: u32, at: Timestamp },
+    /// An event was emitted.
+    Emitted { emit: u32, at: Timestamp, event: Stored },
+    /// An event came, of this type.
+    Received { kind: String, at: Timestamp, event: Stored },
 }
 
 /// How a step ended.
@@ -60,6 +64,8 @@ pub(crate) struct History {
     pub functions: BTreeMap<StepSeq, String>,
     /// What people said yes to, by step.
     pub approvals: BTreeMap<StepSeq, Vec<GivenApproval>>,
+    /// Source and id of each event that came.
+    pub received: BTreeSet<(String, String)>,
     /// When the machine's timers are due.
     pub timers: BTreeMap<u32, Timestamp>,
     /// The envelope of the latest admitted step.
@@ -110,6 +116,11 @@ impl History {
             EventBody::Woke { timer } => {
                 self.timers.remove(&timer);
                 return Some(Told::Woke { timer, at });
+            }
+            EventBody::Emitted { emit, event } => return Some(Told::Emitted { emit, at, event }),
+            EventBody::Received { source, id, kind, event } => {
+                self.received.insert((source, id));
+                return Some(Told::Received { kind, at, event });
             }
             EventBody::Gated { step, attempt, approvals, until, .. } => {
                 // Whatever was approved before was another request.

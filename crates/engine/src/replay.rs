@@ -5,14 +5,16 @@ use crate::driver::{Driver, Ended};
 use crate::history::{Returned, Told};
 use crate::step::Wanted;
 use crate::{Engine, EngineError, doubt};
-use mandate_flow::{Event, Failure, Labelled, Open, TimerId, WorkflowError};
+use mandate_flow::{EmitId, Event, Failure, Labelled, Open, TimerId, WorkflowError};
 use mandate_journal::ApprovalState;
 use mandate_kernel::{StepPath, Timestamp};
+use std::sync::Arc;
 
 impl Driver {
     /// Brings the machine to where the journal left it. Gives the run's end if it ends on the way.
-    pub(crate) async fn catch_up(&mut self, engine: &Engine) -> Result<Option<Ended>, EngineError> {
+    pub(crate) async fn catch_up(&mut self, engine: &Arc<Engine>) -> Result<Option<Ended>, EngineError> {
         self.replaying = true;
+        let mut last_emitted = None;
         for told in std::mem::take(&mut self.history.told) {
             if let Some(ended) = self.evaluate_all(engine).await? {
                 return Ok(Some(ended));
@@ -22,6 +24,17 @@ impl Driver {
                 Told::Woke { timer, at } => {
                     let id = TimerId(timer);
                     self.board.timers.contains_key(&id).then_some(Event::Woke { id, at })
+                }
+                Told::Emitted { emit, at, event } => {
+                    let id = EmitId(emit);
+                    last_emitted = Some(event);
+                    self.board.emits.contains_key(&id).then_some(Event::Emitted { id, at })
+                }
+                Told::Received { kind, at, event } => {
+                    if let Some(ended) = self.hear(engine, &kind, at, &event).await? {
+                        return Ok(Some(ended));
+                    }
+                    None
                 }
                 Told::Returned { step, at, outcome } => match self.board.calls.get(&step) {
                     Some(asked) => {
@@ -44,6 +57,11 @@ impl Driver {
         }
         self.replaying = false;
         self.withdraw_cut(engine).await?;
+        self.say_what_is_heard();
+        if let Some(event) = last_emitted {
+            // The process may have ended before it was handed on. Whoever had it knows its id.
+            self.hand_on(engine, Labelled { value: self.open(&event).await?, labels: event.labels });
+        }
         // An effect that was under way when its branch was cut off, and then the process ended.
         let Board { calls, .. } = &self.board;
         let (now, actor) = (engine.ports.clock.now(), self.actor());

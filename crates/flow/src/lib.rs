@@ -16,10 +16,12 @@
 //! | `call` | a registered function by name, `with` arguments |
 //! | `do`, `set`, `switch`, `for`, `raise`, `wait` | whole, but for `raise` by reference |
 //! | `fork` | whole, also competing |
+//! | `emit` | whole; `id`, `source` and `time` are filled in where they are absent |
+//! | `listen` | `one`, `any`, `all`, `until`, `read`, correlation, `foreach` without `export` and a schema |
 //! | `try` | `errors.with`, `as`, `when`, `exceptWhen`, `retry`, `do`, `then` |
 //! | schemas | `type`, `enum`, `const`, `required`, `properties`, `additionalProperties`, `items`, `pattern`, and bounds of numbers, lengths and counts; checked by the machine. `format` and other annotations do not reject |
 //!
-//! All else the language has (`listen`, `emit`, `run`, `call: http` and other protocols,
+//! All else the language has (`run`, `call: http` and other protocols,
 //! `schedule`, `use`, external schemas, other schema keywords) is refused at compile time as
 //! *not supported yet* ([`UNSUPPORTED`]). What the language does not have is refused as unknown. Each
 //! finding ([`Diagnostic`]) names file, line and column; all are given at once.
@@ -42,6 +44,9 @@
 //!   are put together says [`Machine`].
 //! - An error that nothing in a branch catches is one of its `fork`, also of a competing one: the other
 //!   branches are cut off. `exit` ends the branch, `end` the run.
+//! - A task that listens gives the list of events it took. It hears what comes after it has begun. A filter
+//!   compares what is written out and evaluates `${ }` on the attribute; a correlation sees the whole event,
+//!   and without `expect` the first event that fits sets what is expected. `raw` is `data` as text.
 //! - A `timeout` runs while the task's own body does, without `if`, `input`, `output` and `export`. It cuts
 //!   off what is in there; the error is raised in the task's place, outside its own `catch`.
 //!

@@ -282,7 +282,7 @@ fn about_people(body: &EventBody, mut put: impl FnMut(&str, Value)) {
 }
 
 /// The names of events, as the journal writes them. The interface's description lists them.
-pub(crate) const KINDS: [&str; 14] = [
+pub(crate) const KINDS: [&str; 16] = [
     "started",
     "admitted",
     "returned",
@@ -291,6 +291,8 @@ pub(crate) const KINDS: [&str; 14] = [
     "resolved",
     "timer-set",
     "woke",
+    "emitted",
+    "received",
     "gated",
     "asked",
     "answered",
@@ -309,6 +311,8 @@ const fn kind(body: &EventBody) -> &'static str {
         EventBody::Resolved { .. } => "resolved",
         EventBody::TimerSet { .. } => "timer-set",
         EventBody::Woke { .. } => "woke",
+        EventBody::Emitted { .. } => "emitted",
+        EventBody::Received { .. } => "received",
         EventBody::Gated { .. } => "gated",
         EventBody::Asked { .. } => "asked",
         EventBody::Answered { .. } => "answered",

@@ -2,11 +2,11 @@
 
 use mandate_directory::WorkerSpec;
 use mandate_engine::TenantContext;
-use mandate_flow::{Event, Failure, Intent, Labelled, Machine, Open, Program, Start, TimerId, WorkflowError};
+use mandate_flow::{EmitId, Event, Failure, Intent, Labelled, Machine, Open, Program, Start, TimerId, WorkflowError};
 use mandate_journal::{EventBody, JournalEvent, Outcome, Resolution, RunRecord, Stored};
 use mandate_kernel::{Labels, StepPath, StepSeq, Timestamp};
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What the machine came to.
@@ -18,7 +18,7 @@ pub(crate) enum End {
     Open,
 }
 
-async fn open(context: &TenantContext, record: &RunRecord, stored: &Stored) -> Value {
+async fn open_value(context: &TenantContext, record: &RunRecord, stored: &Stored) -> Value {
     let subject = context.vault().subject(&record.new.initiator.subject()).await.unwrap();
     let payload = context.store().payload(&stored.commitment).await.unwrap().unwrap();
     subject.open(&payload).unwrap()
@@ -50,7 +50,7 @@ async fn returned(
             }
             _ => continue,
         };
-        let value = Labelled { value: open(context, record, value).await, labels: value.labels.clone() };
+        let value = Labelled { value: open_value(context, record, value).await, labels: value.labels.clone() };
         return Some((event.at, Ok(value)));
     }
     None
@@ -70,11 +70,11 @@ pub(crate) async fn replay(context: &TenantContext, record: &RunRecord) -> End {
             _ => None,
         })
         .unwrap();
-    let input = Labelled { value: open(context, record, &input).await, labels: input.labels };
+    let input = Labelled { value: open_value(context, record, &input).await, labels: input.labels };
     let (mut machine, intents) = Machine::start(program, Start { run: record.run.clone(), input, started_at });
     let mut asked = VecDeque::from(intents);
-    let mut calls = BTreeMap::new();
-    let mut told = journal.iter();
+    let (mut calls, mut listens) = (BTreeMap::new(), BTreeMap::new());
+    let (mut told, mut heard) = (journal.iter(), VecDeque::new());
     loop {
         // Every evaluation at once, in the order asked; then the next thing that the journal tells.
         while let Some(intent) = asked.pop_front() {
@@ -86,13 +86,32 @@ pub(crate) async fn replay(context: &TenantContext, record: &RunRecord) -> End {
                 Intent::Call { seq, arguments, .. } => {
                     calls.insert(seq, arguments.labels);
                 }
-                Intent::Evaluate(_) | Intent::Sleep { .. } | Intent::Cancel(_) => {}
+                Intent::Listen { id, types, .. } => {
+                    listens.insert(id, types);
+                }
+                Intent::Evaluate(_) | Intent::Sleep { .. } | Intent::Cancel(_) | Intent::Emit { .. } => {}
                 Intent::Complete { output } => return End::Completed(output.value, output.labels),
                 Intent::Fault { error, .. } => return End::Faulted(error.type_),
             }
         }
-        let Some(event) = told.next() else { return End::Open };
+        let Some(event) = heard.pop_front().or_else(|| told.next().map(|event| (None, event))) else {
+            return End::Open;
+        };
+        let (listener, event) = event;
         let event = match &event.body {
+            EventBody::Emitted { emit, .. } => Event::Emitted { id: EmitId(*emit), at: event.at },
+            EventBody::Received { kind, .. } if listener.is_none() => {
+                let hears = |types: &Option<BTreeSet<String>>| types.as_ref().is_none_or(|types| types.contains(kind));
+                let open = machine.open();
+                let all = listens.iter().filter(|(id, types)| open.contains(&Open::Listen(**id)) && hears(types));
+                heard.extend(all.map(|(id, _)| (Some(*id), event)));
+                continue;
+            }
+            EventBody::Received { event: stored, .. } => {
+                let value = open_value(context, record, stored).await;
+                let labelled = Labelled { value, labels: stored.labels.clone() };
+                Event::Received { id: listener.unwrap(), at: event.at, event: labelled }
+            }
             EventBody::Woke { timer } => Event::Woke { id: TimerId(*timer), at: event.at },
             EventBody::Returned { step, .. } | EventBody::Resolved { step, .. } => {
                 let Some(labels) = calls.get(step) else { continue };
@@ -118,7 +137,7 @@ pub(crate) async fn recorded(context: &TenantContext, record: &RunRecord) -> End
         _ => None,
     });
     match ended {
-        Some((Some(output), _)) => End::Completed(open(context, record, &output).await, output.labels),
+        Some((Some(output), _)) => End::Completed(open_value(context, record, &output).await, output.labels),
         Some((None, Some(problem))) => End::Faulted(problem.type_),
         _ => End::Open,
     }

@@ -22,7 +22,7 @@ pub(crate) const HEAD: &str = "document: {dsl: '1.0.3', namespace: test, name: t
 pub(crate) enum Seen {
     Call { function: String, path: String, arguments: Labelled },
     Sleep { millis: u64 },
-    Emit(Labelled),
+    Emit { path: String, event: Labelled },
     Complete(Labelled),
     Fault(WorkflowError, Labels),
 }
@@ -32,7 +32,7 @@ impl Seen {
         match self {
             Self::Call { arguments, .. } => Some(&arguments.labels),
             Self::Sleep { .. } => None,
-            Self::Complete(output) | Self::Emit(output) => Some(&output.labels),
+            Self::Complete(output) | Self::Emit { event: output, .. } => Some(&output.labels),
             Self::Fault(_, labels) => Some(labels),
         }
     }
@@ -44,7 +44,7 @@ impl std::fmt::Display for Seen {
             Self::Call { function, path, arguments } => {
                 write!(f, "call {function} {} at {path}", show(&arguments.value))
             }
-            Self::Emit(event) => write!(f, "emit {}", show(&event.value)),
+            Self::Emit { path, event } => write!(f, "emit {} at {path}", show(&event.value)),
             Self::Sleep { millis } => write!(f, "sleep {millis}"),
             Self::Complete(output) => write!(f, "complete {}", show(&output.value)),
             Self::Fault(error, _) => {
@@ -140,8 +140,8 @@ fn quiet(
                 open.push(Waits { due: clock.plus(*duration), intent });
             }
             // Told to the engine's house at once, and nothing comes in by itself.
-            Intent::Emit { id, event, .. } => {
-                seen.push(Seen::Emit(event.clone()));
+            Intent::Emit { id, path, event } => {
+                seen.push(Seen::Emit { path: path.0.clone(), event: event.clone() });
                 intents.extend(machine.apply(Event::Emitted { id: *id, at: clock }).unwrap());
             }
             Intent::Listen { .. } => {}
