@@ -215,6 +215,12 @@ impl From<EngineError> for Problem {
             EngineError::Commit(error) => error.into(),
             EngineError::Absent(what) => Self::absent(&what),
             EngineError::LedgerDamaged { why, .. } => Self::ledger_damaged(&why),
+            EngineError::Forged(what) => {
+                tracing::error!(what, "a row is not as the server wrote it");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "row-forged", "The database was changed").detail(format!(
+                    "{what} is not as the server wrote it; it counts for nothing. Have the database looked at"
+                ))
+            }
             EngineError::Timeout(_) | EngineError::Witness(_) => Self::unavailable(error.to_string()),
             other => Self::internal(&other),
         }

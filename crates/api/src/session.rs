@@ -11,9 +11,10 @@ use crate::{ApiState, Problem};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mandate_directory::{SessionLifetimes, SessionRecord, Sessions};
+use mandate_engine::{Engine, TenantContext};
 use mandate_identity::Verified;
-use mandate_journal::Change;
-use mandate_kernel::{Caller, Digest, Duration, Tenant, Timestamp, base64url_encode};
+use mandate_journal::{Change, EpochKey};
+use mandate_kernel::{Caller, Digest, Duration, Tenant, base64url_encode};
 use mandate_ledger::{Event, EventKind};
 use serde_json::json;
 use std::sync::Arc;
@@ -59,6 +60,13 @@ pub struct Door {
 pub(crate) struct SessionSecret {
     tenant: Tenant,
     value: String,
+}
+
+/// A session that holds.
+pub(crate) struct Opened {
+    secret: SessionSecret,
+    record: SessionRecord,
+    context: Arc<TenantContext>,
 }
 
 impl SessionSecret {
@@ -119,30 +127,44 @@ impl Door {
     }
 
     /// The session that a cookie opens.
-    pub(crate) async fn open(&self, value: &str, now: Timestamp) -> Result<(SessionSecret, SessionRecord), Problem> {
+    pub(crate) async fn open(&self, engine: &Engine, value: &str) -> Result<Opened, Problem> {
+        let now = engine.ports().clock.now();
         let over = || Problem::unauthenticated("this session has ended, or never was; sign in again");
         let secret = SessionSecret::parse(value).ok_or_else(over)?;
+        let not_here = || Problem::unauthenticated("the tenant of this session is not served here");
+        let context = engine.tenant(&secret.tenant).ok_or_else(not_here)?;
         let sessions = self.of(&secret.tenant);
         let found = sessions.find(&secret.key()).await?;
         let record = found.filter(|found| self.lifetimes.holds(found, now)).ok_or_else(over)?;
+        if !context.rows().session_holds(&record) {
+            tracing::error!(tenant = %secret.tenant, "a session is not as the server wrote it: somebody changed the database");
+            return Err(over());
+        }
         if self.lifetimes.is_stale(&record, now)
             && let Err(error) = sessions.touch(&record.key, now).await
         {
             // The session may end too soon, which is better than that it never opens on a full disk.
             tracing::warn!(%error, "the use of a session was not noted");
         }
-        Ok((secret, record))
+        Ok(Opened { secret, record, context })
     }
 
     /// Begins a session, under a secret that nobody has seen before; the value of its cookie.
-    pub(crate) async fn begin(&self, state: &ApiState, who: Verified) -> Result<HeaderValue, Problem> {
+    pub(crate) async fn begin(
+        &self,
+        state: &ApiState,
+        context: &TenantContext,
+        who: Verified,
+    ) -> Result<HeaderValue, Problem> {
         let ports = state.engine.ports();
         let now = ports.clock.now();
         let tenant = who.caller.tenant().clone();
         let random = secret(ports.entropy.as_ref()).map_err(Problem::internal_error)?;
         let secret = SessionSecret { value: format!("{tenant}.{random}"), tenant };
         let name = who.name.unwrap_or_else(|| who.caller.principal.name.clone());
-        let record = SessionRecord {
+        let epochs = [EpochKey::Tenant, EpochKey::User(who.caller.principal.subject())];
+        let standing = context.store().standing(&epochs).await?;
+        let mut record = SessionRecord {
             key: secret.key(),
             name,
             principal: who.caller.principal,
@@ -150,7 +172,10 @@ impl Door {
             created_at: now,
             used_at: now,
             expires_at: now.plus(self.lifetimes.absolute),
+            revocations: standing.epochs.iter().sum(),
+            proof: None,
         };
+        record.proof = Some(context.rows().prove_session(&record)?);
         self.of(&secret.tenant).begin(&record, now.minus(self.lifetimes.idle)).await?;
         tracing::info!(tenant = %secret.tenant, actor = %record.principal.subject(), "signed in");
         self.set_cookie(&self.cookie, &secret.value, self.lifetimes.absolute)
@@ -200,11 +225,7 @@ impl Door {
 
 /// A caller by a session's cookie.
 pub(crate) async fn by_cookie(state: &ApiState, parts: &Parts, value: &str) -> Result<Authenticated, Problem> {
-    let (secret, session) = state.door.open(value, state.engine.ports().clock.now()).await?;
-    let context = state
-        .engine
-        .tenant(&secret.tenant)
-        .ok_or_else(|| Problem::unauthenticated("the tenant of this session is not served here"))?;
+    let Opened { secret, record: session, context } = state.door.open(&state.engine, value).await?;
     let until = session.expires_at;
     let who = Authenticated { caller: session.caller(), context, until, session: Some((secret, session)) };
     if let Some((secret, _)) = &who.session

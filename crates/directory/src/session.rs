@@ -1,7 +1,8 @@
 //! Browser sessions: who is signed in, since when, and the port that keeps them.
 
 use async_trait::async_trait;
-use mandate_kernel::{Caller, Digest, Duration, GroupName, Principal, Timestamp};
+use mandate_kernel::{Caller, Digest, Duration, GroupName, Principal, Timestamp, canonical_json};
+use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// A browser session as it is kept. The secret that opens it is not part of it.
@@ -21,6 +22,10 @@ pub struct SessionRecord {
     pub used_at: Timestamp,
     /// When it ends, however much it is used.
     pub expires_at: Timestamp,
+    /// The person's and the tenant's revocation epochs when they signed in, added: they only rise.
+    pub revocations: u64,
+    /// The core's code over [`SessionRecord::authenticated`]; none in a row that the core didn't write.
+    pub proof: Option<Digest>,
 }
 
 /// How long sessions live.
@@ -60,6 +65,34 @@ impl SessionLifetimes {
 }
 
 impl SessionRecord {
+    /// What [`SessionRecord::proof`] is made over: all that says who may do what and how long, as canonical
+    /// JSON (RFC 8785). The time of the last use is not in it: it is bounded by the end.
+    ///
+    /// # Errors
+    /// A message, for what canonical JSON can't hold.
+    pub fn authenticated(&self) -> Result<Vec<u8>, String> {
+        #[derive(Serialize)]
+        struct Authenticated<'a> {
+            key: &'a Digest,
+            principal: &'a Principal,
+            name: &'a str,
+            groups: &'a BTreeSet<GroupName>,
+            created_at: i64,
+            expires_at: i64,
+            revocations: u64,
+        }
+        let row = Authenticated {
+            key: &self.key,
+            principal: &self.principal,
+            name: &self.name,
+            groups: &self.groups,
+            created_at: self.created_at.as_millis(),
+            expires_at: self.expires_at.as_millis(),
+            revocations: self.revocations,
+        };
+        canonical_json(&row).map_err(|error| error.to_string())
+    }
+
     /// The person who is signed in, as a caller.
     #[must_use]
     pub fn caller(&self) -> Caller {
@@ -122,6 +155,8 @@ mod tests {
             created_at: at(0),
             used_at: at(0),
             expires_at: at(8 * 3600),
+            revocations: 0,
+            proof: None,
         };
         assert!(lifetimes.holds(&session, at(1799)));
         assert!(!lifetimes.holds(&session, at(1800)));

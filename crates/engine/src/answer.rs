@@ -123,9 +123,17 @@ impl Engine {
                     return Ok(ApprovalPage { items, next: query.before });
                 }
                 query.before = Some(record.approval.clone());
-                if let Some(view) = self.visible_to(context, caller, record).await? {
-                    bytes = bytes.saturating_add(size);
-                    items.push(view);
+                match self.visible_to(context, caller, record).await {
+                    Ok(Some(view)) => {
+                        bytes = bytes.saturating_add(size);
+                        items.push(view);
+                    }
+                    Ok(None) => {}
+                    // The others can be answered all the same.
+                    Err(EngineError::Forged(what)) => {
+                        tracing::error!(tenant = %context.tenant, what, "forged row left out")
+                    }
+                    Err(error) => return Err(error),
                 }
                 if items.len() == limit || scanned == MAX_SCANNED {
                     return Ok(ApprovalPage { items, next: query.before });
@@ -196,6 +204,9 @@ impl Engine {
         let fresh = context.store.run(run).await.map_err(EngineError::from)?.ok_or_else(gone)?;
         let by = permit.caller().principal.subject();
         let now = self.ports.clock.now();
+        if !context.rows.approval_holds(&record) {
+            return Err(EngineError::Forged(format!("approval {id}")).into());
+        }
         // Once more: from here on nobody else can answer, but somebody may just have.
         check(&record, &view.shown, &answer, now)?;
         let others = ApprovalQuery { limit: 100, run: Some(run.clone()), ..ApprovalQuery::default() };
@@ -262,15 +273,18 @@ impl Engine {
                 "answer": crate::record::commitment(&stored),
             }),
         )?;
+        let (decided_by, decided_at, answer) = (Some(by.clone()), Some(now), Some(stored.clone()));
+        let settled = ApprovalRecord { state, decided_by, decided_at, answer, ..record.clone() };
         draft.approval(ApprovalChange::Settle {
             approval: record.approval.clone(),
             state,
             by: Some(by.clone()),
             at: now,
             answer: Some(stored.clone()),
+            proof: Some(context.rows.prove_approval(&settled)?),
         });
         let (step, approval) = (record.step, record.approval.clone());
-        let body = match (record.kind, answer.approve) {
+        let body = match (record.kind, state == ApprovalState::Approved) {
             (ApprovalKind::Review, approved) => EventBody::Answered { step, approval, approved, by, answer: stored },
             (ApprovalKind::Gate, false) => EventBody::Declined { step, approval, why: Declined::Denied, by: Some(by) },
             (ApprovalKind::Gate, true) => {
@@ -289,6 +303,9 @@ impl Engine {
         caller: &Caller,
         record: ApprovalRecord,
     ) -> Result<Option<ApprovalView>, EngineError> {
+        if !context.rows.approval_holds(&record) {
+            return Err(EngineError::Forged(format!("approval {}", record.approval)));
+        }
         let absent = || EngineError::Inconsistent(format!("approval {} has no run", record.approval));
         let run = context.store.run(&record.run).await?.ok_or_else(absent)?;
         let target = Target::Approval { run: &run, approval: &record };

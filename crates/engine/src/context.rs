@@ -2,6 +2,7 @@
 
 use crate::keys::TenantKeys;
 use crate::pinned::CurrentWorkers;
+use crate::rows::Rows;
 use crate::{Catalog, EngineError, Ports, configuration};
 use mandate_issuer::Issuer;
 use mandate_journal::TenantStore;
@@ -55,6 +56,7 @@ pub struct TenantContext {
     pub(crate) names: Names,
     pub(crate) store: Arc<dyn TenantStore>,
     pub(crate) vault: TenantVault,
+    pub(crate) rows: Rows,
     keys: RwLock<Arc<TenantKeys>>,
     issuer: RwLock<Arc<Issuer>>,
     catalog: RwLock<Option<Arc<Catalog>>>,
@@ -74,11 +76,13 @@ impl TenantContext {
         vault.ensure_tenant().await?;
         let keys = TenantKeys::open(ports, &tenant, &names.origin, store.as_ref(), &vault).await?;
         let issuer = new_issuer(ports, &names, Arc::clone(&keys.token))?;
+        let rows = Rows::open(&vault).await?;
         Ok(Self {
             tenant,
             names,
             store,
             vault,
+            rows,
             keys: RwLock::new(Arc::new(keys)),
             issuer: RwLock::new(Arc::new(issuer)),
             catalog: RwLock::new(None),
@@ -121,6 +125,12 @@ impl TenantContext {
     #[must_use]
     pub const fn vault(&self) -> &TenantVault {
         &self.vault
+    }
+
+    /// What authenticates its rows.
+    #[must_use]
+    pub const fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// The newest public key of a role.

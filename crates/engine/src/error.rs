@@ -85,6 +85,9 @@ pub enum EngineError {
         /// What is wrong, and where.
         why: String,
     },
+    /// A row that the core authenticates is not as the core wrote it: somebody changed the database.
+    #[error("{0} is not as the server wrote it: somebody changed the database; it counts for nothing")]
+    Forged(String),
     /// The witness can't be asked, or does not know this log yet.
     #[error("the witness can't be asked: {0}")]
     Witness(String),

@@ -108,7 +108,7 @@ impl Driver {
                 "destination": prepared.destination, "shown": record::commitment(&view), "expires_at": until.to_string(),
             }),
         )?;
-        self.draft.approval(ApprovalChange::Ask(Box::new(ApprovalRecord {
+        let mut record = ApprovalRecord {
             approval: approval.clone(),
             run: self.run.clone(),
             step: facts.step.seq,
@@ -125,7 +125,10 @@ impl Driver {
             decided_by: None,
             decided_at: None,
             answer: None,
-        })));
+            proof: None,
+        };
+        record.proof = Some(self.context.rows.prove_approval(&record)?);
+        self.draft.approval(ApprovalChange::Ask(Box::new(record)));
         Ok(approval)
     }
 
@@ -162,6 +165,7 @@ impl Driver {
             by: None,
             at: now,
             answer: None,
+            proof: None,
         });
         Ok(())
     }

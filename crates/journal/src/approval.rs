@@ -1,7 +1,9 @@
 //! Approvals: what a run waits for when a policy, or its document, wants a person's word.
 
 use crate::Stored;
-use mandate_kernel::{ApprovalId, Attempt, Digest, FunctionName, GroupName, ResourceName, RunId, StepSeq, Timestamp};
+use mandate_kernel::{
+    ApprovalId, Attempt, Digest, FunctionName, GroupName, ResourceName, RunId, StepSeq, Timestamp, canonical_json,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -84,10 +86,29 @@ pub struct ApprovalRecord {
     pub decided_at: Option<Timestamp>,
     /// Comment and answer, sealed like the view.
     pub answer: Option<Stored>,
+    /// The core's code over [`ApprovalRecord::authenticated`]; none in a row that the core didn't write.
+    #[serde(skip)]
+    pub proof: Option<Digest>,
+}
+
+impl ApprovalRecord {
+    /// What [`ApprovalRecord::proof`] is made over: all else, as canonical JSON (RFC 8785). One that nobody
+    /// answered keeps the code that it was asked with: runs withdraw their questions by ending.
+    ///
+    /// # Errors
+    /// A message, for what canonical JSON can't hold.
+    pub fn authenticated(&self) -> Result<Vec<u8>, String> {
+        let mut row = self.clone();
+        if matches!(row.state, ApprovalState::Expired | ApprovalState::Withdrawn) {
+            (row.state, row.decided_at) = (ApprovalState::Pending, None);
+        }
+        canonical_json(&row).map_err(|error| error.to_string())
+    }
 }
 
 /// A change to an approval within a transition. A transition that ends the run withdraws whatever of it
 /// is pending; nobody has to say so.
+#[expect(clippy::large_enum_variant, reason = "a transition holds a few of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApprovalChange {
     /// Ask.
@@ -104,6 +125,8 @@ pub enum ApprovalChange {
         at: Timestamp,
         /// Comment and answer.
         answer: Option<Stored>,
+        /// The core's code over the record as it is then; `None` keeps that of the question.
+        proof: Option<Digest>,
     },
 }
 

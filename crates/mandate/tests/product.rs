@@ -36,6 +36,8 @@ mod lateral;
 mod login;
 #[path = "product/receiver.rs"]
 mod receiver;
+#[path = "product/rows.rs"]
+mod rows;
 #[path = "product/samples.rs"]
 mod samples;
 #[path = "product/serve.rs"]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root key ─▶ tenant key, one per generation ─▶ data key, one per secret version ─▶ value
-//!                                                 (credential, signing key, subject key)
+//!                                                 (credential, signing key, subject key, row key)
 //! subject key ─▶ payloads of the journal
 //! ```
 //!
@@ -22,6 +22,7 @@ mod provider;
 mod rewrap;
 mod ring;
 mod root;
+mod rows;
 mod seal;
 mod secret;
 mod signing;
@@ -33,4 +34,5 @@ pub use payload::{SubjectKey, commitment};
 pub use place::Place;
 pub use provider::{CredentialProvider, ProviderError};
 pub use root::{RootKey, RootKeyError};
+pub use rows::RowKey;
 pub use tenant::{TenantVault, Vault};

@@ -10,18 +10,20 @@ pub(crate) const TENANT_KEY: &str = "tenant-key";
 pub(crate) const SUBJECT_KEY: &str = "subject-key";
 pub(crate) const CREDENTIAL: &str = "credential";
 pub(crate) const SIGNING_KEY: &str = "signing-key";
+/// A key that authenticates rows of one table.
+pub(crate) const ROW_KEY: &str = "row-key";
 /// A data key wrapped again, under a younger tenant key. Name: `GENERATION:KIND:NAME`.
 pub(crate) const WRAPPED_KEY: &str = "wrapped-key";
 
 /// What hangs on a tenant key.
-pub(crate) const UNDER_TENANT_KEY: [&str; 3] = [SUBJECT_KEY, CREDENTIAL, SIGNING_KEY];
+pub(crate) const UNDER_TENANT_KEY: [&str; 4] = [SUBJECT_KEY, CREDENTIAL, SIGNING_KEY, ROW_KEY];
 
 /// The place of one sealed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The tenant.
     pub tenant: Tenant,
-    /// `tenant-key`, `subject-key`, `credential` or `signing-key`.
+    /// `tenant-key`, `subject-key`, `credential`, `signing-key` or `row-key`.
     pub kind: String,
     /// Name within the kind.
     pub name: String,

@@ -241,11 +241,16 @@ impl Core {
     /// Reads a subject's key, or makes it.
     pub(crate) async fn subject_bytes(&self, subject: &str) -> Result<Secret<Vec<u8>>, VaultError> {
         check_name(subject)?;
-        if let Some(stored) = self.store.secret(SUBJECT_KEY, subject, Some(1)).await? {
+        self.kept_key(SUBJECT_KEY, subject).await
+    }
+
+    /// Reads a key of 32 random bytes, or makes it.
+    pub(crate) async fn kept_key(&self, kind: &str, name: &str) -> Result<Secret<Vec<u8>>, VaultError> {
+        if let Some(stored) = self.store.secret(kind, name, Some(1)).await? {
             return self.open(&stored).await;
         }
         let key = Key::generate(self.shared.entropy.as_ref())?;
-        let record = self.seal(self.place(SUBJECT_KEY, subject, 1), key.expose()).await?;
+        let record = self.seal(self.place(kind, name, 1), key.expose()).await?;
         self.create_once(record).await
     }
 }

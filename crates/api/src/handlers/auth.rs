@@ -143,14 +143,13 @@ async fn finish(state: &ApiState, headers: &HeaderMap, asked: &Callback) -> Resu
     let redemption = Redemption { code, code_verifier: &away.verifier, redirect_uri: &redirect_uri };
     let redeemed = state.door.sign_in.redeem(&away.tenant, &redemption).await.map_err(|e| problem_of(&e))?;
     let verified = verify(state, &away, &redeemed.id_token, redeemed.access_token.as_deref()).await?;
-    if state.engine.tenant(verified.caller.tenant()).is_none() {
-        return Err(refused("the tenant is not served here"));
-    }
+    let served = state.engine.tenant(verified.caller.tenant());
+    let context = served.ok_or_else(|| refused("the tenant is not served here"))?;
     // Whatever session this browser had is over, and the new one has a secret of its own.
     if let Ok(Some(old)) = state.door.session_cookie(headers) {
         state.door.end(old).await?;
     }
-    Ok((away.return_to, state.door.begin(state, verified).await?))
+    Ok((away.return_to, state.door.begin(state, &context, verified).await?))
 }
 
 /// Believes the provider of the tenant that was signed in to, and no other.

@@ -182,7 +182,7 @@ impl Watching {
         }
         self.asked = Instant::now();
         if let Some(cookie) = &self.cookie
-            && self.state.door.open(cookie, now).await.is_err()
+            && self.state.door.open(&self.state.engine, cookie).await.is_err()
         {
             return false;
         }

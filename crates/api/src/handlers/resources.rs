@@ -20,6 +20,7 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// At most so many; 50 when absent, 500 at most.
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
     /// `next` of the page before.
     #[serde(alias = "after")]

@@ -36,6 +36,7 @@ pub(crate) struct SearchQuery {
     /// Before: RFC 3339 in UTC, or a date.
     until: Option<String>,
     /// At most so many; 50 when absent, 500 at most.
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
     /// `next` of the page before.
     #[serde(alias = "before")]

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// At most so many; 50 when absent, 500 at most.
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
     /// `next` of the page before.
     cursor: Option<String>,

@@ -1,24 +1,26 @@
 //! Approvals: asked once, settled once, withdrawn with their run.
 
-use super::codec::{all, int, json, one, parse, run};
+use super::codec::{all, digest, int, json, one, parse, run};
+use super::common::blob;
 use super::fault::{Reading, Writing};
 use mandate_journal::{
     ApprovalChange, ApprovalQuery, ApprovalRecord, ApprovalState, CommitError, Page, RunStatus, StoreError,
 };
-use mandate_kernel::{ApprovalId, RunId, Tenant, Timestamp};
+use mandate_kernel::{ApprovalId, Digest, RunId, Tenant, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-const ASK: &str = "INSERT INTO approvals (tenant, approval, run, state, asked) VALUES (?1, ?2, ?3, ?4, ?5)
+const ASK: &str = "INSERT INTO approvals (tenant, approval, run, state, asked, proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (tenant, approval) DO NOTHING";
-const SETTLE: &str = "UPDATE approvals SET state = ?4, decided_by = ?5, decided_at = ?6, answer = ?7
+const SETTLE: &str = "UPDATE approvals SET state = ?4, decided_by = ?5, decided_at = ?6, answer = ?7,
+    proof = coalesce(?8, proof)
     WHERE tenant = ?1 AND approval = ?2 AND run = ?3 AND state = 'pending'";
 const WITHDRAW: &str = "UPDATE approvals SET state = 'withdrawn', decided_at = ?3
     WHERE tenant = ?1 AND run = ?2 AND state = 'pending'";
-const ONE: &str =
-    "SELECT asked, state, decided_by, decided_at, answer FROM approvals WHERE tenant = ?1 AND approval = ?2";
-const LIST: &str = "SELECT asked, state, decided_by, decided_at, answer FROM approvals
+const ONE: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
+    WHERE tenant = ?1 AND approval = ?2";
+const LIST: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
     WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) ORDER BY approval DESC LIMIT ?4";
-const LIST_OF_RUN: &str = "SELECT asked, state, decided_by, decided_at, answer FROM approvals
+const LIST_OF_RUN: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
     WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) AND run = ?5
     ORDER BY approval DESC LIMIT ?4";
 
@@ -28,8 +30,19 @@ const PAGE: usize = 1_000;
 /// A change of approvals, encoded.
 #[derive(Debug)]
 pub(super) enum Change {
-    Ask { approval: ApprovalId, asked: Vec<u8> },
-    Settle { approval: ApprovalId, state: ApprovalState, by: Option<String>, at: Timestamp, answer: Option<Vec<u8>> },
+    Ask {
+        approval: ApprovalId,
+        asked: Vec<u8>,
+        proof: Option<Digest>,
+    },
+    Settle {
+        approval: ApprovalId,
+        state: ApprovalState,
+        by: Option<String>,
+        at: Timestamp,
+        answer: Option<Vec<u8>>,
+        proof: Option<Digest>,
+    },
 }
 
 /// Everything that can be found out without the database.
@@ -43,14 +56,14 @@ pub(super) fn check(of: &RunId, changes: Vec<ApprovalChange>) -> Result<Vec<Chan
         }
         ApprovalChange::Ask(record) => {
             let asked = json(&record, "an approval")?;
-            Ok(Change::Ask { approval: record.approval, asked })
+            Ok(Change::Ask { approval: record.approval, asked, proof: record.proof })
         }
         ApprovalChange::Settle { state: ApprovalState::Pending, approval, .. } => {
             Err(CommitError::Invalid(format!("approval {approval} can't be settled as pending")))
         }
-        ApprovalChange::Settle { approval, state, by, at, answer } => {
+        ApprovalChange::Settle { approval, state, by, at, answer, proof } => {
             let answer = answer.map(|answer| json(&answer, "an answer")).transpose()?;
-            Ok(Change::Settle { approval, state, by, at, answer })
+            Ok(Change::Settle { approval, state, by, at, answer, proof })
         }
     };
     changes.into_iter().map(encode).collect()
@@ -67,12 +80,20 @@ pub(super) fn write(
     let (tenant, of) = (tenant.as_str(), of.as_str());
     for change in changes {
         let (changed, approval, problem) = match change {
-            Change::Ask { approval, asked } => {
-                let row = params![tenant, approval.as_str(), of, ApprovalState::Pending.as_str(), asked];
+            Change::Ask { approval, asked, proof } => {
+                let row = params![
+                    tenant,
+                    approval.as_str(),
+                    of,
+                    ApprovalState::Pending.as_str(),
+                    asked,
+                    blob(proof.as_ref())
+                ];
                 (run(conn, ASK, row)?, approval, "was asked for before")
             }
-            Change::Settle { approval, state, by, at, answer } => {
-                let row = params![tenant, approval.as_str(), of, state.as_str(), by, at.as_millis(), answer];
+            Change::Settle { approval, state, by, at, answer, proof } => {
+                let (at, proof) = (at.as_millis(), blob(proof.as_ref()));
+                let row = params![tenant, approval.as_str(), of, state.as_str(), by, at, answer, proof];
                 (run(conn, SETTLE, row)?, approval, "is not pending in this run")
             }
         };
@@ -96,12 +117,13 @@ fn record(row: &Row<'_>) -> Reading<ApprovalRecord> {
     let state: String = row.get(1)?;
     let state = ApprovalState::ALL.iter().find(|known| known.as_str() == state).copied();
     let answer: Option<Vec<u8>> = row.get(4)?;
-    let at: Option<i64> = row.get(3)?;
+    let (at, proof): (Option<i64>, Option<Vec<u8>>) = (row.get(3)?, row.get(5)?);
     Ok(ApprovalRecord {
         state: state.ok_or_else(|| StoreError::Corrupt("an approval is in an unknown state".to_owned()))?,
         decided_by: row.get(2)?,
         decided_at: at.map(Timestamp::from_millis),
         answer: answer.map(|bytes| parse(&bytes, "an answer")).transpose()?,
+        proof: proof.map(|bytes| digest(&bytes, "an approval's proof")).transpose()?,
         ..asked
     })
 }

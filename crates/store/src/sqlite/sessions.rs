@@ -1,7 +1,7 @@
 //! Browser sessions: begun, found, noted as used, ended.
 
 use super::TenantHandle;
-use super::codec::{digest, one, parse, run};
+use super::codec::{digest, int, one, parse, run};
 use super::common::{blob, ensure_tenant};
 use super::fault::{Halt, Reading};
 use async_trait::async_trait;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 // Epochs only rise, so that their sum tells whether any of them did.
-const BEGIN: &str = "INSERT INTO sessions (tenant, key, subject, who, revocations, created_at, used_at, expires_at)
-    VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(sum(epoch), 0) FROM epochs
-    WHERE tenant = ?1 AND (kind = 'tenant' OR (kind = 'user' AND name = ?3))), ?5, ?6, ?7)";
-const FIND: &str = "SELECT key, who, created_at, used_at, expires_at FROM sessions
+const BEGIN: &str =
+    "INSERT INTO sessions (tenant, key, subject, who, created_at, used_at, expires_at, revocations, proof)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const FIND: &str = "SELECT key, who, created_at, used_at, expires_at, revocations, proof, subject FROM sessions
     WHERE tenant = ?1 AND key = ?2 AND revocations = (SELECT coalesce(sum(epoch), 0) FROM epochs
     WHERE epochs.tenant = ?1 AND (kind = 'tenant' OR (kind = 'user' AND name = sessions.subject)))";
 const TOUCH: &str = "UPDATE sessions SET used_at = ?3 WHERE tenant = ?1 AND key = ?2 AND used_at < ?3";
@@ -35,6 +35,9 @@ struct Who {
 
 fn session(row: &Row<'_>) -> Reading<SessionRecord> {
     let who: Who = parse(row.get_ref(1)?.as_blob().unwrap_or_default(), "a session's person")?;
+    if who.principal.subject() != row.get::<_, String>(7)? {
+        return Err(StoreError::Corrupt("a session is filed under somebody else".to_owned()).into());
+    }
     Ok(SessionRecord {
         key: digest(row.get_ref(0)?.as_blob().unwrap_or_default(), "session key")?,
         principal: who.principal,
@@ -43,6 +46,8 @@ fn session(row: &Row<'_>) -> Reading<SessionRecord> {
         created_at: Timestamp::from_millis(row.get(2)?),
         used_at: Timestamp::from_millis(row.get(3)?),
         expires_at: Timestamp::from_millis(row.get(4)?),
+        revocations: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(u64::MAX),
+        proof: row.get::<_, Option<Vec<u8>>>(6)?.map(|bytes| digest(&bytes, "a session's proof")).transpose()?,
     })
 }
 
@@ -67,7 +72,8 @@ impl Sessions for TenantHandle {
             let (tenant, at) = (tenant.as_str(), new.created_at.as_millis());
             run(conn, FORGET, params![tenant, at, idle_since.as_millis()])?;
             let (used, ends) = (new.used_at.as_millis(), new.expires_at.as_millis());
-            run(conn, BEGIN, params![tenant, blob(Some(&new.key)), subject, who, at, used, ends])?;
+            let (revocations, proof) = (int(new.revocations), blob(new.proof.as_ref()));
+            run(conn, BEGIN, params![tenant, blob(Some(&new.key)), subject, who, at, used, ends, revocations, proof])?;
             run(conn, CROWD_OUT, params![tenant, subject, MOST_SESSIONS])?;
             Ok::<(), Halt<StoreError>>(())
         };

@@ -34,6 +34,7 @@ fn asked(at: &Position) -> ApprovalRecord {
         decided_by: None,
         decided_at: None,
         answer: None,
+        proof: Some(Digest::of(b"asked")),
     }
 }
 
@@ -44,6 +45,7 @@ fn settle(record: &ApprovalRecord, state: ApprovalState) -> ApprovalChange {
         by: Some("user:boss".to_owned()),
         at: record.asked_at,
         answer: Some(stored("answer")),
+        proof: Some(Digest::of(b"settled")),
     }
 }
 
@@ -64,9 +66,17 @@ pub(crate) async fn an_approval_is_asked_for_and_settled_once(backend: &dyn Back
     store.commit(yes.clone()).await.unwrap();
     let found = store.approval(&record.approval).await.unwrap().unwrap();
     assert_eq!((found.state, found.decided_by.as_deref()), (ApprovalState::Approved, Some("user:boss")));
+    assert_eq!(found.proof, Some(Digest::of(b"settled")));
     assert_eq!((found.decided_at, found.answer.clone()), (Some(record.asked_at), Some(stored("answer"))));
     assert_eq!(
-        ApprovalRecord { state: record.state, decided_by: None, decided_at: None, answer: None, ..found },
+        ApprovalRecord {
+            state: record.state,
+            decided_by: None,
+            decided_at: None,
+            answer: None,
+            proof: record.proof,
+            ..found
+        },
         record
     );
     let at = at.after(&yes);

@@ -40,6 +40,8 @@ fn session(of: &str, who: &str, secret: &str) -> SessionRecord {
         created_at: now,
         used_at: now,
         expires_at: now.plus(Duration::from_secs(3600)),
+        revocations: 0,
+        proof: Some(Digest::of(b"proof")),
     }
 }
 
@@ -85,7 +87,7 @@ pub(crate) async fn a_session_ends_with_the_authority_behind_it(backend: &dyn Se
     resources.change(revoke).await.unwrap();
     assert_eq!(store.find(&jo.key).await.unwrap(), None);
     assert_eq!(store.find(&al.key).await.unwrap().as_ref(), Some(&al));
-    let again = session("a", "jo", "jo again");
+    let again = SessionRecord { revocations: 1, ..session("a", "jo", "jo again") };
     store.begin(&again, LONG_AGO).await.unwrap();
     assert!(store.find(&again.key).await.unwrap().is_some());
     let mut revoke = change("a");

@@ -168,14 +168,14 @@ fn approve(state: &mut State, t: &Transition) -> Result<(), CommitError> {
                     return invalid(format!("approval {} was asked for before", record.approval));
                 }
             }
-            ApprovalChange::Settle { approval, state: settled, by, at, answer } => {
+            ApprovalChange::Settle { approval, state: settled, by, at, answer, proof } => {
                 let found = state.approvals.get_mut(approval);
                 let pending = found.filter(|found| found.run == t.run && found.state == ApprovalState::Pending);
                 let Some(found) = pending.filter(|_| *settled != ApprovalState::Pending) else {
                     return invalid(format!("approval {approval} is not pending in this run"));
                 };
                 (found.state, found.decided_by, found.decided_at) = (*settled, by.clone(), Some(*at));
-                found.answer.clone_from(answer);
+                (found.answer, found.proof) = (answer.clone(), proof.or(found.proof));
             }
         }
     }
