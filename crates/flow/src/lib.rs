@@ -74,4 +74,6 @@ pub use diagnostic::{Diagnostic, Diagnostics, UNSUPPORTED};
 pub use error::{ErrorKind, Failure, WorkflowError, same_type};
 pub use expr::{ExprError, Expression, evaluate};
 pub use machine::{EvalId, Evaluation, Event, Intent, Labelled, Machine, MachineError, Start, TimerId};
-pub use program::{Program, Schema};
+pub use program::{
+    AuthenticationSlot, Cron, EventFilter, EventStrategy, Need, Predicate, Program, ReadAs, Schedule, Schema,
+};

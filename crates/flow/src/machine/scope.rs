@@ -4,7 +4,7 @@ use super::{
     Machine,
     frame::{Data, Frame, State, TaskFrame},
 };
-use crate::program::task::Kind;
+use crate::program::task::{EXTENDED, Kind};
 use mandate_kernel::{Labels, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,10 +26,14 @@ impl Machine {
         }
     }
 
-    /// A variable that a loop or a `catch` introduced.
+    /// A variable that a loop, a `catch` or an extension introduced.
     fn local(&self, frame: &Frame, name: &str) -> Option<Data> {
         let Frame::Task(frame) = frame else { return None };
-        match (&self.program.task(frame.task)?.kind, &frame.state) {
+        let task = self.program.task(frame.task)?;
+        if name == EXTENDED {
+            return task.extended.then(|| frame.raw.clone());
+        }
+        match (&task.kind, &frame.state) {
             (Kind::For { each, at, .. }, State::For { items, labels, index }) => {
                 let value = if name == each {
                     items.get(*index)?.clone()

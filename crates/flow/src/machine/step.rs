@@ -198,6 +198,9 @@ impl Machine {
     fn body(&mut self, task: &Task) -> Step {
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
         let (input, path) = (frame.input.clone(), frame.path.clone());
+        if task.timeout.is_some() || self.program.timeout().is_some() {
+            return self.fault(ErrorKind::Configuration, "a timeout is not watched by this version".to_owned());
+        }
         match &task.kind {
             Kind::Do(block) => self.enter(*block, format!("{path}/do"), input),
             Kind::Call { arguments, .. } => self.evaluate(Purpose::Arguments, arguments, &input),
@@ -208,6 +211,7 @@ impl Machine {
             Kind::Raise(error) => self.evaluate(Purpose::Raise, error, &input),
             Kind::Wait(Pause::Fixed(duration)) => self.sleep(*duration),
             Kind::Wait(Pause::Computed(duration)) => self.evaluate(Purpose::Pause, duration, &input),
+            Kind::Run(_) => self.fault(ErrorKind::Configuration, "`run` is not performed by this version".to_owned()),
             Kind::Refused => {
                 self.fault(ErrorKind::Configuration, "the task was refused when the document was compiled".to_owned())
             }

@@ -115,7 +115,27 @@ impl<'s> Reader<'s> {
         text
     }
 
-    /// The text at a required key.
+    /// True or false.
+    pub(super) fn boolean(&mut self, ptr: Ptr<'_>, value: &Value) -> Option<bool> {
+        let boolean = value.as_bool();
+        if boolean.is_none() {
+            self.report("flow.type", ptr, "this must be true or false", None);
+        }
+        boolean
+    }
+
+    /// One of a closed list of texts.
+    pub(super) fn one_of<'v>(&mut self, ptr: Ptr<'_>, value: &'v Value, known: &[&str]) -> Option<&'v str> {
+        let text = self.text(ptr, value)?;
+        if !known.contains(&text) {
+            let why = format!("this must be one of: {}", known.join(", "));
+            self.report("flow.value", ptr, why, None);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The value at a required key.
     pub(super) fn required<'v>(&mut self, ptr: Ptr<'_>, map: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
         let value = map.get(key);
         if value.is_none() {

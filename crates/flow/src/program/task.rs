@@ -14,6 +14,10 @@ pub(crate) struct TaskId(pub(crate) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BlockId(pub(crate) usize);
 
+/// The variable that holds the raw input of the task that stands around an extended one. No document can
+/// name it: it is not in any scope.
+pub(crate) const EXTENDED: &str = "extended";
+
 /// A shared expression.
 pub(crate) type Expr = Arc<Expression>;
 
@@ -32,8 +36,13 @@ pub(crate) struct Task {
     pub(crate) output: Filter,
     /// `export`
     pub(crate) export: Filter,
+    /// `timeout`
+    pub(crate) timeout: Option<Timeout>,
     /// `then`
     pub(crate) then: Then,
+    /// Whether it is not written in the document, but stands around a task for its extensions. Its raw
+    /// input is the variable [`EXTENDED`] inside.
+    pub(crate) extended: bool,
     /// What it does.
     pub(crate) kind: Kind,
 }
@@ -79,6 +88,9 @@ pub(crate) enum Kind {
     Raise(Expr),
     /// `wait`
     Wait(Pause),
+    /// `run`
+    #[allow(dead_code, reason = "for the machine, which does not perform it yet")]
+    Run(Process),
     /// Stands for a task that was refused; such a program is never run.
     Refused,
 }
@@ -97,6 +109,52 @@ pub(crate) enum Pause {
     Fixed(Duration),
     /// ISO 8601 text, or a duration object, from an expression.
     Computed(Expr),
+}
+
+/// How long a task, or the whole run, may take. Raises the standard error `timeout`.
+#[derive(Debug)]
+#[allow(dead_code, reason = "for the machine, which does not watch the time yet")]
+pub(crate) struct Timeout {
+    /// Since it began.
+    pub(crate) after: Pause,
+}
+
+/// What a `run` starts. `awaited` is `await`, `returns` is `return`.
+#[derive(Debug)]
+#[allow(dead_code, reason = "for the machine, which does not perform it yet")]
+pub(crate) enum Process {
+    /// Another workflow, as a run of its own.
+    Workflow {
+        namespace: String,
+        name: String,
+        /// A semantic version, or `latest`.
+        version: String,
+        /// Its input; without one the task's.
+        input: Option<Expr>,
+        awaited: bool,
+        returns: Return,
+    },
+    /// `{language, code | source, stdin?, arguments?, environment?}`
+    Script { definition: Expr, awaited: bool, returns: Return },
+    /// `{command, stdin?, arguments?, environment?}`
+    Shell { definition: Expr, awaited: bool, returns: Return },
+    /// `{image, name?, command?, ports?, volumes?, environment?, stdin?, arguments?, pullPolicy?, lifetime}`
+    Container { definition: Expr, awaited: bool, returns: Return },
+}
+
+/// What a process gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// What it wrote to its standard output; of a workflow, its output. As by default.
+    Stdout,
+    /// What it wrote to its standard error.
+    Stderr,
+    /// Its exit code.
+    Code,
+    /// `{code, stdout, stderr}`
+    All,
+    /// Null.
+    None,
 }
 
 /// Which errors a `try` catches, and what it does then.
