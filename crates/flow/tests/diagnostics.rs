@@ -231,7 +231,9 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("use: {authentications: {x: {basic: {username: u, password: p}}}}\ndo: []", &["flow.credential 1:60"]),
     ("use: {authentications: {x: {bearer: {token: t}}}}\ndo: []", &["flow.credential 1:45"]),
     // Schemas.
-    ("input: {schema: {document: {type: object, oneOf: []}}}\ndo: []", &["flow.unsupported 1:43"]),
+    ("input: {schema: {document: {type: object, oneOf: []}}}\ndo: []", &["flow.schema 1:43"]),
+    ("input: {schema: {document: {oneOf: [{type: string}, true], $ref: '#/x'}}}\ndo: []", &["flow.schema 1:18"]),
+    ("input: {schema: {document: {$ref: 'https://h.example/s'}}}\ndo: []", &["flow.unsupported 1:29"]),
     ("input: {schema: {document: {properties: {a: {type: 3}}}}}\ndo: []", &["flow.schema 1:46"]),
     ("input: {schema: {resource: {endpoint: x}}}\ndo: []", &["flow.unsupported 1:18"]),
     ("input: {schema: {format: xml, document: {}}}\ndo: []", &["flow.unsupported 1:18"]),

@@ -5,6 +5,7 @@ mod call;
 mod compile;
 mod components;
 mod credential;
+mod dialect;
 mod endpoint;
 mod extension;
 mod head;

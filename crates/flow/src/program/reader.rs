@@ -256,17 +256,21 @@ impl<'s> Reader<'s> {
             return None;
         }
         let document = self.required(ptr, map, "document")?;
-        let mut refused = Vec::new();
-        let schema = Schema::compile(document, &ptr.key("document").to_string(), &mut refused);
+        let inside = ptr.key("document").to_string();
+        let refused = match Schema::compile(document) {
+            Ok(schema) => return Some(Arc::new(schema)),
+            Err(refused) => refused,
+        };
         for (pointer, unsupported, message) in refused {
             let code = if unsupported { UNSUPPORTED } else { "flow.schema" };
+            let pointer = format!("{inside}{pointer}");
             if self.found.len() < ENOUGH {
                 self.found.push(self.source.found(code, &pointer, self.source.key_place(&pointer), message, None));
             } else {
                 self.more += 1;
             }
         }
-        Some(Arc::new(schema))
+        None
     }
 
     /// A duration written in the document.
