@@ -213,7 +213,21 @@ do: [{a: {run: {workflow: {namespace: n, name: w, version: latest, input: {x: 1}
     assert_eq!(filters[0].fits(&json!({"type": "t.x", "data": {"n": 3}})), Ok(false));
     assert_eq!(filters[0].fits(&json!({"type": "t.y", "data": {"n": 4}})), Ok(false));
     assert_eq!(program.needs().iter().collect::<Vec<_>>(), [&Need::Script, &Need::Container]);
+    let later: Vec<_> = program.not_performed().into_iter().map(|(pointer, _)| pointer).collect();
+    assert_eq!(later, ["/schedule", "/do/0/a/run", "/do/1/b/run", "/do/2/c/run"]);
     assert!(program.subflows().contains(&("n".to_owned(), "w".to_owned(), "latest".to_owned())));
+}
+
+#[test]
+fn a_call_knows_the_scheme_of_its_authentication_and_no_more() {
+    let document = format!(
+        "use: {{secrets: [s]}}\ndo: [{{a: {{call: http, with: {{{PET}{{bearer: {{use: s}}}}}}, headers: {{x: '${{ $authorization.scheme }}'}}, body: '${{ $authorization }}'}}}}}}]"
+    );
+    let (_, arguments) = asked(&document, json!({}));
+    assert_eq!(arguments["headers"], json!({"x": "bearer"}));
+    assert_eq!(arguments["body"], json!({"scheme": "bearer", "parameter": null}));
+    let elsewhere = with_head("do: [{a: {set: {x: '${ $authorization }'}}}]");
+    assert!(mandate_flow::Program::from_yaml("w.yaml", &elsewhere).is_err());
 }
 
 /// Until the machine performs them, a run ends there: nothing is left out in silence.

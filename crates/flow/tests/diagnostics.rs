@@ -201,7 +201,7 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("do: [{a: {try: []}}]", &["flow.missing 1:10"]),
     ("do: [{a: {try: [], catch: {retry: named}}}]", &["flow.reference 1:35"]),
     ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {count: 0}}}}}}]", &["flow.limit 1:61"]),
-    ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {duration: PT1S}}}}}}]", &["flow.unsupported 1:54"]),
+    ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {duration: soon}}}}}}]", &["flow.duration 1:64"]),
     ("do: [{a: {try: [], catch: {retry: {backoff: {fibonacci: {}}}}}}]", &["flow.unknown-key 1:46"]),
     ("do: [{a: {try: [], catch: {retry: {jitter: {from: PT2S, to: PT1S}}}}}]", &["flow.duration 1:44"]),
     ("do: [{a: {try: [], catch: {errors: {with: {}}}}}]", &["flow.type 1:43"]),

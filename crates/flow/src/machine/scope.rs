@@ -21,6 +21,13 @@ impl Machine {
             "workflow" => self.workflow(),
             "task" => self.top_task().map_or_else(nothing, |frame| self.descriptor(frame)),
             "input" => self.top_task().map_or_else(nothing, |frame| frame.input.clone()),
+            // What fills the slot is nobody's to see: the parameter is always redacted.
+            "authorization" => {
+                let task = self.top_task().and_then(|frame| self.program.task(frame.task));
+                let scheme = task.and_then(|task| task.scheme);
+                let value = scheme.map_or(Value::Null, |scheme| json!({"scheme": scheme, "parameter": Value::Null}));
+                Data::new(value, Labels::default())
+            }
             "output" => self.top_task().and_then(|frame| frame.output.clone()).unwrap_or_else(nothing),
             _ => self.frames.iter().rev().find_map(|frame| self.local(frame, name)).unwrap_or_else(nothing),
         }

@@ -110,6 +110,7 @@ impl Compiler<'_> {
             export: Filter::default(),
             timeout: None,
             then: Then::Continue,
+            scheme: None,
             extended: false,
             kind,
         });

@@ -233,6 +233,7 @@ impl Compiler<'_> {
             export: Filter::default(),
             timeout: None,
             then: Then::Continue,
+            scheme: None,
             extended: false,
             kind: Kind::Refused,
         });
@@ -251,7 +252,10 @@ impl Compiler<'_> {
         if let Some(metadata) = map.get("metadata") {
             self.reader.object(ptr.key("metadata"), metadata);
         }
+        let slots = self.code.authentications.len();
         let kind = self.kind(ptr, value, map, &inner, names);
+        let call = matches!(kind, Kind::Call { .. });
+        let scheme = self.code.authentications.get(slots).filter(|_| call).map(|slot| slot.scheme);
         if let Some(task) = self.code.tasks.get_mut(id.0) {
             *task = Task {
                 condition,
@@ -260,6 +264,7 @@ impl Compiler<'_> {
                 export,
                 timeout,
                 then,
+                scheme,
                 extended: false,
                 kind,
                 name: std::mem::take(&mut task.name),

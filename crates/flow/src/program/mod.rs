@@ -35,7 +35,7 @@ pub use schedule::{Cron, ReadAs, Schedule};
 pub use schema::Schema;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
-use task::{BlockId, Filter, Task, TaskId, Timeout};
+use task::{BlockId, Filter, Kind, Task, TaskId, Timeout};
 
 /// A compiled, immutable Worker document.
 #[derive(Debug)]
@@ -111,6 +111,27 @@ impl Program {
     #[must_use]
     pub const fn needs(&self) -> &BTreeSet<Need> {
         &self.code.needs
+    }
+
+    /// What compiles and no run performs yet: JSON pointer, and what stands there. For `apply` to refuse.
+    #[must_use]
+    pub fn not_performed(&self) -> Vec<(String, &'static str)> {
+        let mut found = Vec::new();
+        if self.code.schedule.is_some() {
+            found.push(("/schedule".to_owned(), "`schedule`"));
+        }
+        if self.code.timeout.is_some() {
+            found.push(("/timeout".to_owned(), "`timeout`"));
+        }
+        for task in &self.code.tasks {
+            if matches!(task.kind, Kind::Run(_)) {
+                found.push((format!("{}/run", task.pointer), "`run`"));
+            }
+            if task.timeout.is_some() {
+                found.push((format!("{}/timeout", task.pointer), "`timeout`"));
+            }
+        }
+        found
     }
 
     /// The workflows it starts: namespace, name and version.

@@ -60,10 +60,7 @@ impl Compiler<'_> {
     pub(super) fn subscription(&mut self, at: Ptr<'_>, value: &Value, scope: &Scope) -> Option<Expression> {
         let map = self.reader.object(at, value)?;
         self.reader.keys(at, map, &["filter", "consume"], &["foreach"]);
-        let mut members = Vec::new();
-        if let Some(filter) = map.get("filter") {
-            members.push(("filter".to_owned(), self.predicate(at.key("filter"), filter, scope)?));
-        }
+        let filter = map.get("filter").map(|filter| self.predicate(at.key("filter"), filter, scope));
         let ptr = at.key("consume");
         let consume = self.reader.required(at, map, "consume").and_then(|value| self.reader.object(ptr, value))?;
         self.reader.keys(ptr, consume, &["for", "amount", "while", "until"], &[]);
@@ -89,7 +86,10 @@ impl Compiler<'_> {
             inner.push((key.to_owned(), self.predicate(ptr.key(key), limit, scope)?));
         }
         inner.sort_by(|(a, _), (b, _)| a.cmp(b));
-        members.insert(0, ("consume".to_owned(), Expression::object(inner)));
+        let mut members = vec![("consume".to_owned(), Expression::object(inner))];
+        if let Some(filter) = filter {
+            members.push(("filter".to_owned(), filter?));
+        }
         Some(Expression::object(members))
     }
 

@@ -5,7 +5,7 @@
 //! defaults are written out, a literal method is in capitals.
 
 use super::{
-    compile::Compiler,
+    compile::{Compiler, with as with_names},
     process::Need,
     reader::{Ptr, enclosed},
     task::Kind,
@@ -55,11 +55,12 @@ impl Compiler<'_> {
         };
         let at = ptr.key("with");
         let map = self.reader.object(at, value)?;
+        let scope = with_names(scope, &["authorization"]);
         let members = match name {
-            "http" => self.http(at, map, scope),
-            "openapi" => self.openapi(at, map, scope),
-            "grpc" => self.grpc(at, map, scope),
-            _ => self.asyncapi(at, map, scope),
+            "http" => self.http(at, map, &scope),
+            "openapi" => self.openapi(at, map, &scope),
+            "grpc" => self.grpc(at, map, &scope),
+            _ => self.asyncapi(at, map, &scope),
         };
         let mut members = members?;
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -184,13 +185,14 @@ impl Compiler<'_> {
         {
             self.reader.report("flow.value", ptr.key("host"), "this is not the name of a host", None);
         }
-        inner.extend([("host".to_owned(), host?), ("name".to_owned(), name?)]);
         if let Some(port) = service.get("port") {
             if port.as_u64().is_none_or(|port| port > 65_535) {
                 self.reader.report("flow.value", ptr.key("port"), "a port is a whole number from 0 to 65535", None);
             }
             inner.push(("port".to_owned(), Expression::constant(port.clone())));
         }
+        inner.extend([("host".to_owned(), host?), ("name".to_owned(), name?)]);
+        inner.sort_by(|(a, _), (b, _)| a.cmp(b));
         let service = Expression::object(inner);
         Some(vec![
             ("proto".to_owned(), proto?),

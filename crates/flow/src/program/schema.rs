@@ -39,15 +39,17 @@ impl Schema {
 
     /// Compiles a schema, or says what is refused, by pointers inside of it.
     pub(crate) fn compile(value: &Value) -> Result<Self, Vec<Refusal>> {
-        let refused = dialect::refusals(value);
+        let mut refused = dialect::refusals(value);
+        let schema = ordered(value);
+        for error in jsonschema::draft202012::meta::validator().iter_errors(&schema).take(20) {
+            let found = wrong(&error);
+            // What the walk found at that place says it better.
+            if !refused.iter().any(|(at, ..)| *at == found.0) {
+                refused.push(found);
+            }
+        }
         if !refused.is_empty() {
             return Err(refused);
-        }
-        let schema = ordered(value);
-        let malformed: Vec<Refusal> =
-            jsonschema::draft202012::meta::validator().iter_errors(&schema).take(20).map(|e| wrong(&e)).collect();
-        if !malformed.is_empty() {
-            return Err(malformed);
         }
         jsonschema::options()
             .with_draft(Draft::Draft202012)

@@ -40,6 +40,8 @@ pub(crate) struct Task {
     pub(crate) timeout: Option<Timeout>,
     /// `then`
     pub(crate) then: Then,
+    /// The scheme of the authentication of a call, for `$authorization`.
+    pub(crate) scheme: Option<&'static str>,
     /// Whether it is not written in the document, but stands around a task for its extensions. Its raw
     /// input is the variable [`EXTENDED`] inside.
     pub(crate) extended: bool,
@@ -189,4 +191,6 @@ pub(crate) struct Retry {
     pub(crate) attempts: u32,
     /// Since the first failure.
     pub(crate) within: Option<Duration>,
+    /// How long one attempt may take: compiled to a timeout around the block.
+    pub(crate) each: Option<Duration>,
 }

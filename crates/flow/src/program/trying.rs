@@ -3,7 +3,7 @@
 use super::{
     compile::{Compiler, Names, with},
     reader::Ptr,
-    task::{Catch, ErrorFilter, Kind, Retry},
+    task::{Catch, ErrorFilter, Kind, Pause, Retry, Timeout},
     time::{Backoff, Growth},
 };
 use crate::expr::Scope;
@@ -34,8 +34,17 @@ impl Compiler<'_> {
         let retry = catch.get("retry").and_then(|value| self.retry(at.key("retry"), value, &inner));
         let handler = catch.get("do").and_then(|tasks| self.block(at.key("do"), tasks, &inner));
         let then = catch.get("then").and_then(|value| self.then(at.key("then"), value, names));
+        let mut block = block?;
+        if let Some(each) = retry.as_ref().and_then(|retry| retry.each) {
+            // One attempt is a task of its own, so that a timeout can end it and the `catch` see it.
+            let attempt = self.stand_in("attempt", ptr, Kind::Do(block));
+            if let Some(task) = self.code.tasks.get_mut(attempt.0) {
+                task.timeout = Some(Timeout { after: Pause::Fixed(each) });
+            }
+            block = self.listed(vec![attempt]);
+        }
         let catch = Catch { filter, variable, when, except_when, retry, block: handler, then };
-        Some(Kind::Try { block: block?, catch: Box::new(catch) })
+        Some(Kind::Try { block, catch: Box::new(catch) })
     }
 
     fn error_filter(&mut self, ptr: Ptr<'_>, value: &Value) -> Option<ErrorFilter> {
@@ -80,19 +89,24 @@ impl Compiler<'_> {
         let growth =
             map.get("backoff").and_then(|value| self.growth(ptr.key("backoff"), value)).unwrap_or(Growth::Constant);
         let jitter = map.get("jitter").and_then(|value| self.jitter(ptr.key("jitter"), value));
-        let (attempts, within) = map.get("limit").map(|value| self.limit(ptr.key("limit"), value)).unwrap_or_default();
+        let (attempts, within, each) =
+            map.get("limit").map(|value| self.limit(ptr.key("limit"), value)).unwrap_or_default();
         let attempts = attempts.unwrap_or(Limits::DEFAULT.attempts);
-        Some(Retry { when, except_when, backoff: Backoff { delay, growth, jitter }, attempts, within })
+        Some(Retry { when, except_when, backoff: Backoff { delay, growth, jitter }, attempts, within, each })
     }
 
     fn growth(&mut self, ptr: Ptr<'_>, value: &Value) -> Option<Growth> {
-        let (name, settings) = self.single(ptr, value)?;
-        let growth = match name {
+        let map = self.reader.object(ptr, value)?;
+        let mut members = map.iter();
+        let (Some((name, settings)), None) = (members.next(), members.next()) else {
+            self.reader.report("flow.type", ptr, "a backoff is exactly one of constant, linear, exponential", None);
+            return None;
+        };
+        let growth = match name.as_str() {
             "constant" => Growth::Constant,
             "linear" => Growth::Linear,
             "exponential" => Growth::Exponential,
             _ => {
-                let map = value.as_object()?;
                 self.reader.keys(ptr, map, &["constant", "linear", "exponential"], &[]);
                 return None;
             }
@@ -118,15 +132,15 @@ impl Compiler<'_> {
         Some((from, to))
     }
 
-    fn limit(&mut self, ptr: Ptr<'_>, value: &Value) -> (Option<u32>, Option<Duration>) {
-        let Some(map) = self.reader.object(ptr, value) else { return (None, None) };
+    fn limit(&mut self, ptr: Ptr<'_>, value: &Value) -> (Option<u32>, Option<Duration>, Option<Duration>) {
+        let Some(map) = self.reader.object(ptr, value) else { return (None, None, None) };
         self.reader.keys(ptr, map, &["attempt", "duration"], &[]);
         let within = map.get("duration").and_then(|value| self.reader.duration(ptr.key("duration"), value));
         let at = ptr.key("attempt");
         let Some(attempt) = map.get("attempt").and_then(|value| self.reader.object(at, value)) else {
-            return (None, within);
+            return (None, within, None);
         };
-        self.reader.keys(at, attempt, &["count"], &["duration"]);
+        self.reader.keys(at, attempt, &["count", "duration"], &[]);
         let most = Limits::DEFAULT.attempts;
         let count = attempt.get("count").and_then(|value| {
             let count = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=most).contains(n));
@@ -140,6 +154,7 @@ impl Compiler<'_> {
             }
             count
         });
-        (count, within)
+        let each = attempt.get("duration").and_then(|value| self.reader.duration(at.key("duration"), value));
+        (count, within, each)
     }
 }
