@@ -153,6 +153,10 @@ fn secrets_fill_a_slot_as_a_whole_and_are_declared() {
         ("{bearer: {token: '${ $secrets.p + \"x\" }'}}", "flow.reference"),
         ("{bearer: {token: '${ \"Bearer \\($secrets.p)\" }'}}", "flow.secrets"),
         ("{bearer: {token: literal}}", "flow.credential"),
+        (
+            "{oauth2: {authority: 'https://i.example', grant: client_credentials, client: {secret: '${ $secrets.u }'}, subject: {token: '${ $secrets.p }', type: t}}}",
+            "flow.authentication",
+        ),
         ("{bearer: {use: p}, basic: {use: p}}", "flow.authentication"),
         ("{oauth2: {authority: 'https://i.example', grant: authorization_code}}", "flow.unsupported"),
         ("{oauth2: {authority: '${ .x }', grant: client_credentials}}", "flow.unsupported"),
@@ -194,6 +198,15 @@ do:
   - a: {try: [{b: {raise: {error: gone}}}], catch: {as: e, retry: twice, do: [{c: {set: {d: '${ $e.detail }'}}}]}}";
     let seen = common::run(document, json!({"id": 5}), vec![]);
     assert_eq!(seen, ["sleep 2000", "complete {\"d\":\"no 5\"}"]);
+}
+
+/// What nothing refers to is checked, and asks for nothing.
+#[test]
+fn unused_definitions_ask_for_nothing() {
+    let unused = "use: {secrets: [s], authentications: {x: {bearer: {token: '${ .t }'}}}, functions: {f: {call: g}, g: {call: h.i}, r: {run: {shell: {command: ls}}}}}";
+    let program = compile(&with_head(&format!("{unused}\ndo: []")));
+    assert!(program.functions().is_empty() && program.needs().is_empty() && program.secrets().is_empty());
+    assert!(program.not_performed().is_empty() && program.authentications().is_empty());
 }
 
 #[test]

@@ -300,6 +300,23 @@ fn hostile_yaml_ends_quickly() {
         assert!(found.as_slice().iter().any(|d| d.code == code), "{code}: {found}");
         assert!(began.elapsed().as_secs() < 5, "{code} took {:?}", began.elapsed());
     }
+    // A large definition and many references to it; functions that call one another twice.
+    let raises: String = (0..900).map(|i| format!("  - t{i}: {{raise: {{error: e}}}}\n")).collect();
+    let large = "x".repeat(500_000);
+    let many = format!("{HEAD}use: {{errors: {{e: {{type: x, status: 400, detail: {large}}}}}}}\ndo:\n{raises}");
+    let began = std::time::Instant::now();
+    let found = Program::from_yaml("w.yaml", &many).unwrap_err();
+    assert!(found.as_slice().iter().any(|d| d.code == "flow.limit"), "{found}");
+    let chain = |length: usize| {
+        let calls: String = (0..length)
+            .map(|i| format!("    f{i}: {{do: [{{a: {{call: f{0}}}}}, {{b: {{call: f{0}}}}}]}}\n", i + 1))
+            .collect();
+        format!("{HEAD}use:\n  functions:\n{calls}    f{length}: {{set: {{x: 1}}}}\ndo: [{{a: {{call: f0}}}}]")
+    };
+    assert!(Program::from_yaml("w.yaml", &chain(30)).is_ok());
+    let found = Program::from_yaml("w.yaml", &chain(300)).unwrap_err();
+    assert!(found.as_slice().iter().any(|d| d.code == "flow.limit"), "{found}");
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     let nested = (0..100).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
     assert!(Program::from_json(nested).is_err());
 }

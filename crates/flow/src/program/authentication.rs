@@ -166,15 +166,19 @@ impl Compiler<'_> {
         if let Some(name) = inner.trim().strip_prefix("$secrets.") {
             let secret = self.secret(at.key(key), name.trim_matches('"'))?;
             if parts.secret.replace(secret).is_some() {
-                let why = "one secret fills the slot as a whole";
-                let help = "store what belongs together as one secret, and write `use` and its name";
-                self.reader.report("flow.authentication", at.key(key), why, Some(help));
+                self.one_secret(at.key(key));
             }
             return Some(());
         }
         let supplied = self.reader.template(at.key(key), value, scope)?;
         parts.supplied.push((key.to_owned(), supplied));
         Some(())
+    }
+
+    fn one_secret(&mut self, at: Ptr<'_>) {
+        let why = "one secret fills the slot as a whole";
+        let help = "store what belongs together as one secret, and write `use` and its name";
+        self.reader.report("flow.authentication", at, why, Some(help));
     }
 
     fn login(&mut self, at: Ptr<'_>, map: &Map<String, Value>, parts: &mut Parts, scope: &Scope) -> Option<()> {
@@ -244,6 +248,9 @@ impl Compiler<'_> {
             }
             let mut inner = Parts::default();
             self.credential(token_at, token, "token", &mut inner, scope);
+            if parts.secret.is_some() && inner.secret.is_some() {
+                self.one_secret(token_at.key("token"));
+            }
             parts.secret = parts.secret.take().or(inner.secret);
             parts.supplied.extend(inner.supplied.into_iter().map(|(_, value)| (key.to_owned(), value)));
         }

@@ -21,6 +21,9 @@ use std::collections::BTreeSet;
 /// Tasks of one document.
 const MAX_TASKS: usize = 1_000;
 
+/// Tasks inside of one another, those of functions where they are called. The compiler recurses at each.
+const MAX_NESTING: usize = 64;
+
 /// Keys every task may have.
 const BASE: [&str; 7] = ["if", "input", "output", "export", "timeout", "then", "metadata"];
 
@@ -66,8 +69,12 @@ pub(super) struct Code {
 
 /// Compiles, or says everything that is wrong.
 pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
-    let mut compiler =
-        Compiler { reader: Reader::new(source), code: Code::default(), components: Components::of(source.value()) };
+    let mut compiler = Compiler {
+        reader: Reader::new(source),
+        code: Code::default(),
+        components: Components::of(source.value()),
+        nesting: 0,
+    };
     if shallow(source.value(), Limits::DEFAULT.depth) {
         compiler.document(source.value());
         credential::check(&mut compiler.reader, Ptr::Root, source.value(), false);
@@ -90,6 +97,8 @@ pub(super) struct Compiler<'s> {
     pub(super) reader: Reader<'s>,
     pub(super) code: Code,
     pub(super) components: Components<'s>,
+    /// Tasks around the one that is being compiled.
+    nesting: usize,
 }
 
 /// Names of the tasks of one block, for `then`.
@@ -253,7 +262,15 @@ impl Compiler<'_> {
             self.reader.object(ptr.key("metadata"), metadata);
         }
         let slots = self.code.authentications.len();
-        let kind = self.kind(ptr, value, map, &inner, names);
+        self.nesting += 1;
+        let kind = if self.nesting > MAX_NESTING {
+            let why = format!("tasks nest more than {MAX_NESTING} levels, those of functions included");
+            self.reader.report_key("flow.limit", ptr, why, None);
+            Kind::Refused
+        } else {
+            self.kind(ptr, value, map, &inner, names)
+        };
+        self.nesting -= 1;
         let call = matches!(kind, Kind::Call { .. });
         let scheme = self.code.authentications.get(slots).filter(|_| call).map(|slot| slot.scheme);
         if let Some(task) = self.code.tasks.get_mut(id.0) {

@@ -14,6 +14,9 @@ use crate::{UNSUPPORTED, expr::Scope};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Bytes of a definition that is compiled wherever it is referred to.
+const MAX_DEFINITION: usize = 16 << 10;
+
 /// The one catalog there is: the registry of functions.
 pub(super) const DEFAULT_CATALOG: &str = "default";
 
@@ -117,10 +120,16 @@ impl<'s> Compiler<'s> {
 
     /// The definition something refers to.
     pub(super) fn referred(&mut self, at: Ptr<'_>, section: &'static str, name: &str) -> Option<&'s Value> {
-        let found = self.components.get(section, name);
-        if found.is_some() {
+        if let Some(found) = self.components.get(section, name) {
             self.components.referred.insert((section, name.to_owned()));
-            return found;
+            // It is compiled once for each reference, so that what is small here can't become large.
+            if section != "functions" && !fits(found, &mut { MAX_DEFINITION }) {
+                let (root, why) = (Ptr::Root.key("use"), format!("a definition is at most {MAX_DEFINITION} bytes"));
+                let ptr = root.key(section);
+                self.reader.report_key("flow.limit", ptr.key(name), why, None);
+                return None;
+            }
+            return Some(found);
         }
         let known: Vec<String> =
             self.components.section(section).into_iter().flat_map(Map::keys).take(8).map(|name| short(name)).collect();
@@ -138,6 +147,7 @@ impl<'s> Compiler<'s> {
     pub(super) fn unused(&mut self, scope: &Scope) {
         let generous = with(scope, &["context", "task", "input", "error"]);
         let root = Ptr::Root.key("use");
+        let (tasks, blocks) = (self.code.tasks.len(), self.code.blocks.len());
         for section in ["timeouts", "retries", "errors", "authentications", "functions"] {
             let Some(map) = self.components.section(section) else { continue };
             let at = root.key(section);
@@ -160,6 +170,8 @@ impl<'s> Compiler<'s> {
                 self.code.subflows = subflows;
             }
         }
+        self.code.tasks.truncate(tasks);
+        self.code.blocks.truncate(blocks);
     }
 
     /// `timeout`, in place or by name.
@@ -188,6 +200,19 @@ impl<'s> Compiler<'s> {
             return self.reader.expression(at, value, scope).map(Pause::Computed);
         }
         self.reader.duration(at, value).map(Pause::Fixed)
+    }
+}
+
+/// Whether the texts and numbers in a value are at most `left` bytes; looks no further than that.
+fn fits(value: &Value, left: &mut usize) -> bool {
+    let mut charge = |size: usize| left.checked_sub(size).map(|rest| *left = rest).is_some();
+    match value {
+        Value::String(text) => charge(text.len()),
+        Value::Array(items) => charge(items.len()) && items.iter().all(|item| fits(item, left)),
+        Value::Object(map) => map
+            .iter()
+            .all(|(key, item)| left.checked_sub(key.len()).map(|rest| *left = rest).is_some() && fits(item, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => charge(8),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Schemas in a schema, each as often as it is referred to; validation takes time by it.
 const MAX_SCHEMAS: usize = 20_000;
 /// References and schemas inside of one another.
-const MAX_NESTING: usize = 200;
+const MAX_NESTING: usize = 48;
 /// Patterns of one schema.
 const MAX_PATTERNS: usize = 64;
 /// The one dialect.

@@ -267,7 +267,7 @@ const CALLS: &[Row] = &[
         "CallHTTP.*",
         "do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/{id}', headers: {accept: x}, query: {q: '${ .q }'}, body: {b: 1}, output: response, redirect: true}}}]",
         Yes,
-        "as a call of the registered function `http`",
+        "as a call of the registered function `http`, where the project has one",
     ),
     (
         "endpoints",
@@ -281,21 +281,21 @@ const CALLS: &[Row] = &[
         "CallOpenAPI.* externalResource.*",
         "do: [{a: {call: openapi, with: {document: {name: n, endpoint: 'https://h.example/o.json'}, operationId: o, parameters: {p: 1}, output: raw, redirect: false}}}]",
         Yes,
-        "as a call of the registered function `openapi`",
+        "as a call of the registered function `openapi`, where the project has one",
     ),
     (
         "gRPC",
         "CallGRPC.*",
         "do: [{a: {call: grpc, with: {proto: {endpoint: 'file://g.proto'}, service: {name: s, host: h.example, port: 1}, method: m, arguments: {a: 1}}}}]",
         Yes,
-        "as a call of the registered function `grpc`",
+        "as a call of the registered function `grpc`, where the project has one",
     ),
     (
         "AsyncAPI: publishing",
         "CallAsyncAPI.* asyncApiServer.* asyncApiOutboundMessage.* asyncApiInboundMessage.*",
         "do: [{a: {call: asyncapi, with: {document: {endpoint: 'https://h.example/a.json'}, operation: o, server: {name: s, variables: {v: 1}}, protocol: http, message: {payload: {p: 1}, headers: {h: 1}}}}}]",
         Yes,
-        "as a call of the registered function `asyncapi`; over `http` and `ws`",
+        "as a call of the registered function `asyncapi`, where the project has one; over `http` and `ws`",
     ),
     (
         "AsyncAPI: other protocols",
