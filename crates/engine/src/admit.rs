@@ -42,8 +42,7 @@ impl Driver {
         let kept = (self.draft.clone(), self.timers.clone());
         for _ in 0..MAX_REJUDGE {
             if self.is_stopped() {
-                self.cancel(engine, &[]).await?;
-                return Ok(Verdict::End(StepEnd::Over));
+                return Ok(Verdict::End(StepEnd::Stopped));
             }
             let (prepared, facts) = match self.prepare(wanted, attempt) {
                 Ok(ready) => ready,
@@ -66,12 +65,12 @@ impl Driver {
                     return self.refused(engine, &kept_facts, &prepared, &arguments, &refusal).await.map(Verdict::End);
                 }
                 Judged::NotYet(gated) => {
-                    return self.gated(engine, &kept_facts, &arguments, *gated).await.map(Verdict::End);
+                    return self.gated(engine, &kept_facts, &arguments, *gated).map(Verdict::End);
                 }
                 Judged::Allowed(allowed) => allowed,
             };
             if let Some(review) = review {
-                return self.ask_people(engine, wanted, &arguments, &allowed, &review).await.map(Verdict::End);
+                return self.ask_people(engine, wanted, &arguments, &allowed, &review).map(Verdict::End);
             }
             match self.make_durable(engine, wanted, &arguments, allowed).await {
                 Ok(admitted) => return Ok(Verdict::Admitted(Box::new(admitted))),
@@ -82,6 +81,8 @@ impl Driver {
                 Err(EngineError::Admit(AdmitError::Stopped)) => {
                     // The decision is durable, but nothing was sent: no doubt.
                     self.was_committed(engine);
+                    // Whatever else is on the wire is being stopped, too; its leases end with it.
+                    self.drain(engine).await?;
                     self.end_open_leases(engine).await?;
                     self.refresh_standing().await?;
                 }
@@ -130,23 +131,21 @@ impl Driver {
         };
         given.add_to(&mut details);
         self.draft.entry(now, EventKind::StepDecided, self.actor(), details)?;
-        self.draft.event(
-            now,
-            EventBody::Admitted {
-                step: key.seq,
-                attempt: key.attempt,
-                path: wanted.path.clone(),
-                function: wanted.function.to_string(),
-                decision: allowed.decision().clone(),
-                request: allowed.prepared().digest(),
-                arguments: arguments.clone(),
-                effect: wanted.effect,
-                token: token.clone(),
-                lease: lease.as_ref().map(|l| l.lease.clone()),
-                envelope: envelope.digest,
-                not_after: allowed.not_after(),
-            },
-        );
+        let admitted = EventBody::Admitted {
+            step: key.seq,
+            attempt: key.attempt,
+            path: wanted.path.clone(),
+            function: wanted.function.to_string(),
+            decision: allowed.decision().clone(),
+            request: allowed.prepared().digest(),
+            arguments: arguments.clone(),
+            effect: wanted.effect,
+            token: token.clone(),
+            lease: lease.as_ref().map(|l| l.lease.clone()),
+            envelope: envelope.digest,
+            not_after: allowed.not_after(),
+        };
+        self.draft.event(now, admitted.clone());
         if let Some(lease) = &lease {
             self.draft.lease(LeaseChange::Intend(lease.clone()));
         }
@@ -156,6 +155,7 @@ impl Driver {
         tracing::Span::current().record("scopes", scopes).record("outcome", "allow");
         let permit = engine.gate.admit(allowed, self.draft.transition(), self.context.store.as_ref()).await?;
         self.was_committed(engine);
+        self.history.note(now, admitted);
         self.latest_envelope = envelope.digest;
         Ok(Admitted { permit, envelope, token, lease })
     }

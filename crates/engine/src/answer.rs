@@ -198,7 +198,7 @@ impl Engine {
     ) -> Result<(), AnswerError> {
         let (run, id) = (&view.record.run, &view.record.approval);
         check(&view.record, &view.shown, &answer, self.ports.clock.now())?;
-        self.until_idle(run).await;
+        let hold = self.hold(context, run).await;
         let epoch = context.store.take_over(run).await.map_err(EngineError::from)?;
         let gone = || EngineError::Absent(format!("approval {id}"));
         let record = context.store.approval(id).await.map_err(EngineError::from)?.ok_or_else(gone)?;
@@ -244,6 +244,7 @@ impl Engine {
         }
         draft.committed();
         context.entries_waiting.notify_one();
+        drop(hold);
         if goes_on {
             self.resume(context, run, Wake::Person);
         }

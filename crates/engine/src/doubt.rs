@@ -8,18 +8,19 @@ use mandate_kernel::{EffectClass, StepSeq, Timestamp};
 use mandate_ledger::EventKind;
 use serde_json::json;
 
-/// Records every admitted action without a recorded outcome as in doubt, and names the functions of all
-/// that are. A read changes nothing, so nobody needs to find out about it.
+/// Records every admitted action without a recorded outcome as in doubt, if nobody will perform that step
+/// again, and names the functions of all that are. A read changes nothing, so nobody needs to find out about it.
 pub(crate) fn record(
     history: &History,
     draft: &mut Draft,
     at: Timestamp,
     actor: &str,
+    ended: impl Fn(StepSeq) -> bool,
 ) -> Result<Vec<String>, EngineError> {
     let mut named = Vec::new();
     for (step, state) in &history.steps {
         match state {
-            StepState::Open { attempt, effect, .. } if *effect != EffectClass::Read => {
+            StepState::Open { attempt, effect, .. } if *effect != EffectClass::Read && ended(*step) => {
                 let (why, function) = (Doubt::Crash, name(history, *step));
                 let detail = "the process ended before the answer was recorded";
                 let details =
@@ -33,6 +34,12 @@ pub(crate) fn record(
         }
     }
     Ok(named)
+}
+
+/// The functions of all steps in doubt.
+pub(crate) fn named(history: &History) -> Vec<String> {
+    let in_doubt = history.steps.iter().filter(|(_, state)| matches!(state, StepState::InDoubt { .. }));
+    in_doubt.map(|(step, _)| name(history, *step)).collect()
 }
 
 fn name(history: &History, step: StepSeq) -> String {

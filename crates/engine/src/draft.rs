@@ -63,6 +63,11 @@ impl Draft {
         self.events.push(JournalEvent { v: JOURNAL_VERSION, seq, at, body });
     }
 
+    /// Whether anything happened that the journal has to know.
+    pub(crate) const fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Adds a ledger entry and links it to the run's previous one.
     pub(crate) fn entry(
         &mut self,

@@ -1,14 +1,15 @@
 //! One run, driven: the machine's intents become durable steps.
 
+use crate::board::{Aside, Board, End, Next, Waits, machine_timer};
 use crate::draft::Draft;
 use crate::evaluate::Evaluated;
 use crate::header::RunHeader;
-use crate::history::{History, TimerState};
+use crate::history::History;
 use crate::load::{open, standing};
 use crate::pinned::Pinned;
 use crate::seen::Results;
 use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
-use mandate_flow::{ErrorKind, Event, Intent, Labelled, Machine, OfData, WorkflowError};
+use mandate_flow::{ErrorKind, Event, Labelled, Machine, OfData, Open, TimerId, WorkflowError};
 use mandate_gate::{AdmitError, StandingFacts};
 use mandate_issuer::MintedEnvelope;
 use mandate_journal::{
@@ -19,7 +20,7 @@ use mandate_kernel::{Digest, Duration, Labels, RunId, Timestamp, crash};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -32,6 +33,8 @@ pub(crate) enum Wake {
     Timer,
     /// A person resolved a doubt, or stopped it.
     Person,
+    /// An event came.
+    Event,
 }
 
 /// How driving ended.
@@ -44,12 +47,15 @@ pub(crate) enum Ended {
 }
 
 /// What a step came to.
-#[expect(clippy::large_enum_variant, reason = "one lives at a time, on its way from the step to the machine")]
 pub(crate) enum StepEnd {
     /// The machine is told.
     Tell(Event),
-    /// The run waits.
-    Park,
+    /// It waits for something outside, and the run goes on with what else there is.
+    Aside(Aside),
+    /// Its effect is under way.
+    Flying,
+    /// Somebody stopped the run.
+    Stopped,
     /// The run is over.
     Over,
 }
@@ -63,7 +69,14 @@ pub(crate) struct Driver {
     pub pinned: Pinned,
     pub catalog: Arc<Catalog>,
     pub machine: Machine,
-    pub intents: VecDeque<Intent>,
+    /// What the machine has open.
+    pub board: Board,
+    /// Whether what the machine wants was wanted before, and is in the journal with all that came of it.
+    pub replaying: bool,
+    /// Whether the run is ending: nothing that lands is told any more.
+    pub over: bool,
+    /// The draft as it was before the run was said to go on, and what the run waited for.
+    pub as_found: Option<(Draft, WaitingFor)>,
     pub history: History,
     /// What models may be shown of it.
     pub results: Results,
@@ -103,69 +116,104 @@ impl Driver {
             return Ok(Ended::Finished);
         }
         if self.is_stopped() {
-            let (now, actor) = (engine.ports.clock.now(), self.actor());
-            let in_doubt = doubt::record(&self.history, &mut self.draft, now, &actor)?;
-            return self.cancel(engine, &in_doubt).await;
+            return self.cancel(engine).await;
+        }
+        if let Some(ended) = self.catch_up(engine).await? {
+            return Ok(ended);
         }
         loop {
-            let Some(intent) = self.intents.pop_front() else {
-                return Err(EngineError::Inconsistent(format!("{} has nothing to do and has not ended", self.run)));
-            };
-            let event = match intent {
-                Intent::Evaluate(evaluation) => match self.evaluate(engine, evaluation).await? {
-                    Evaluated::Tell(event) => event,
-                    Evaluated::Stopped => return self.cancel(engine, &[]).await,
-                    Evaluated::Exhausted => {
-                        let why = "the run has used up the time it may spend on expressions";
-                        let problem = problem_of(&WorkflowError::new(ErrorKind::Expression, why));
-                        return self.end(engine, RunState::Faulted, None, None, Some(problem)).await;
-                    }
-                },
-                Intent::Sleep { id, duration, .. } => match self.sleep(engine, id.0, duration)? {
-                    Some(at) => Event::Woke { id, at },
-                    None => return self.park(engine, WaitingFor::Timer, None).await,
-                },
-                Intent::Call { seq, path, function, arguments } => {
-                    match self.step(engine, seq, path, function, arguments).await? {
-                        StepEnd::Tell(event) => event,
-                        StepEnd::Park => return Ok(Ended::Parked),
-                        StepEnd::Over => return Ok(Ended::Finished),
+            if let Some(ended) = self.evaluate_all(engine).await? {
+                return Ok(ended);
+            }
+            match self.board.end.take() {
+                Some(End::Complete(output)) => return self.complete(engine, output).await,
+                Some(End::Fault(error, labels)) => return self.fault(engine, &error, &labels).await,
+                None => {}
+            }
+            let held = engine.holds.holds(&self.run);
+            let next = if held { None } else { self.board.next(engine.ports.clock.now()) };
+            let (open, end) = match next {
+                Some(Next::Timer(id, span)) => (Open::Timer(id), self.sleep(engine, id, span)),
+                Some(Next::Emit(id, event)) => (Open::Emit(id), self.emit(engine, id, event).await?),
+                Some(Next::Call(asked)) => (Open::Call(asked.wanted.seq), self.step(engine, *asked).await?),
+                None if !self.board.flights.is_empty() => {
+                    // What is known is durable while nothing but the effects can go on.
+                    self.commit(engine).await?;
+                    let due = self.board.next_due().filter(|_| !held);
+                    match self.until_landed(engine, due).await? {
+                        Some((seq, end)) => (Open::Call(seq), end),
+                        None => continue,
                     }
                 }
-                Intent::Complete { output } => return self.complete(engine, output).await,
-                Intent::Fault { error, labels } => {
-                    // What it says of the run's data is for those who may read that; the ledger gets none of it.
-                    let shown = error.shown();
-                    let said = (shown != WorkflowError { of_data: OfData::NONE, ..error.clone() })
-                        .then(|| self.seal(&json!({"error": error}), &labels))
-                        .transpose()?;
-                    return self.end(engine, RunState::Faulted, said, None, Some(problem_of(&shown))).await;
+                None if held => {
+                    self.commit(engine).await?;
+                    return Ok(Ended::Parked);
                 }
+                None => return self.park(engine).await,
             };
-            self.intents.extend(self.machine.apply(event)?);
+            match end {
+                StepEnd::Tell(event) if self.board.has(open) => self.tell(engine, event)?,
+                StepEnd::Aside(aside) if self.board.has(open) => {
+                    self.board.aside.insert(open, aside);
+                }
+                StepEnd::Tell(_) | StepEnd::Aside(_) | StepEnd::Flying => {}
+                StepEnd::Stopped => return self.cancel(engine).await,
+                StepEnd::Over => return Ok(Ended::Finished),
+            }
         }
     }
 
-    /// When the machine's timer fired, if it has; otherwise the run has to wait for it.
-    fn sleep(&mut self, engine: &Engine, timer: u32, span: Duration) -> Result<Option<Timestamp>, EngineError> {
-        let now = engine.ports.clock.now();
-        let name = format!("machine:{timer}");
-        match self.history.timers.get(&timer) {
-            Some(TimerState::Woke { at }) => return Ok(Some(*at)),
-            Some(TimerState::Set { due }) if *due <= now => {
-                self.draft.event(now, EventBody::Woke { timer });
-                self.draft.timer(TimerChange::Clear(name.clone()));
-                self.timers.remove(&name);
-                return Ok(Some(now));
-            }
-            Some(TimerState::Set { due }) => self.set_timer(name, *due),
-            None => {
-                let due = now.plus(span);
-                self.draft.event(now, EventBody::TimerSet { timer, due });
-                self.set_timer(name, due);
+    /// The run ends by an error that nothing caught. What it says of the run's data is for those who may read
+    /// that; the ledger gets none of it.
+    async fn fault(&mut self, engine: &Engine, error: &WorkflowError, labels: &Labels) -> Result<Ended, EngineError> {
+        let shown = error.shown();
+        let said = (shown != WorkflowError { of_data: OfData::NONE, ..error.clone() })
+            .then(|| self.seal(&json!({"error": error}), labels))
+            .transpose()?;
+        self.end(engine, RunState::Faulted, said, None, Some(problem_of(&shown))).await
+    }
+
+    /// Does every evaluation, in the order asked. Gives the run's end if it ends on the way.
+    pub(crate) async fn evaluate_all(&mut self, engine: &Engine) -> Result<Option<Ended>, EngineError> {
+        while let Some(evaluation) = self.board.evaluations.pop_front() {
+            match self.evaluate(engine, evaluation).await? {
+                Evaluated::Tell(event) => self.tell(engine, event)?,
+                Evaluated::Stopped => return self.cancel(engine).await.map(Some),
+                Evaluated::Exhausted => {
+                    let why = "the run has used up the time it may spend on expressions";
+                    let problem = problem_of(&WorkflowError::new(ErrorKind::Expression, why));
+                    return self.end(engine, RunState::Faulted, None, None, Some(problem)).await.map(Some);
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Sets a timer of the machine, or tells it that it fired.
+    fn sleep(&mut self, engine: &Engine, id: TimerId, span: Duration) -> StepEnd {
+        let now = engine.ports.clock.now();
+        let name = machine_timer(id);
+        let set = self.history.timers.get(&id.0).copied();
+        let due = set.unwrap_or_else(|| now.plus(span));
+        if set.is_none() {
+            self.event(now, EventBody::TimerSet { timer: id.0, due });
+        }
+        if due <= now {
+            self.event(now, EventBody::Woke { timer: id.0 });
+            self.clear_timer(&name);
+            return StepEnd::Tell(Event::Woke { id, at: now });
+        }
+        if !self.timers.contains(&name) {
+            self.set_timer(name, due);
+        }
+        StepEnd::Aside(Aside { waits: Waits::Timer, until: Some(due) })
+    }
+
+    /// Adds a journal event, and takes it in.
+    pub(crate) fn event(&mut self, at: Timestamp, body: EventBody) {
+        // The machine is told by whoever adds it.
+        let _ = self.history.note(at, body.clone());
+        self.draft.event(at, body);
     }
 
     pub(crate) fn set_timer(&mut self, name: String, due: Timestamp) {
@@ -193,6 +241,7 @@ impl Driver {
 
     pub(crate) fn was_committed(&mut self, engine: &Engine) {
         self.draft.committed();
+        self.as_found = None;
         self.context.entries_waiting.notify_one();
         engine.timers_changed.notify_one();
         if let Some(begun) = self.begun.take() {
@@ -201,13 +250,28 @@ impl Driver {
         }
     }
 
-    /// The run waits.
-    pub(crate) async fn park(
-        &mut self,
-        engine: &Engine,
-        waiting: WaitingFor,
-        problem: Option<Problem>,
-    ) -> Result<Ended, EngineError> {
+    /// Nothing can go on: the run waits, for the most telling of what is set aside.
+    async fn park(&mut self, engine: &Engine) -> Result<Ended, EngineError> {
+        let Some(waits) = self.board.waits() else {
+            return Err(EngineError::Inconsistent(format!("{} has nothing to do and has not ended", self.run)));
+        };
+        let Some(waiting) = waits.said() else {
+            self.commit(engine).await?;
+            return Ok(Ended::Parked);
+        };
+        if let Some((before, found)) = self.as_found.take()
+            && found == waiting
+            && !self.draft.has_events()
+        {
+            // It waits as before: nothing is said twice.
+            self.draft = before;
+            self.commit(engine).await?;
+            return Ok(Ended::Parked);
+        }
+        let problem = match waits {
+            Waits::Doubt(problem) => Some(*problem),
+            _ => None,
+        };
         let now = engine.ports.clock.now();
         let details = record::state(RunState::Waiting, Some(waiting), problem.as_ref());
         self.draft.entry(now, EventKind::RunWaiting, "system:engine".to_owned(), details)?;
@@ -232,7 +296,9 @@ impl Driver {
         artifact: Option<Stored>,
         problem: Option<Problem>,
     ) -> Result<Ended, EngineError> {
+        self.drain(engine).await?;
         let now = engine.ports.clock.now();
+        let in_doubt = doubt::named(&self.history);
         let kind = match state {
             RunState::Completed => EventKind::RunCompleted,
             RunState::Refused => EventKind::RunRefused,
@@ -242,6 +308,9 @@ impl Driver {
         let mut details = record::state(state, None, problem.as_ref());
         if let (Value::Object(map), Some(output)) = (&mut details, &output) {
             map.insert("output".to_owned(), record::commitment(output));
+        }
+        if let (Value::Object(map), false) = (&mut details, in_doubt.is_empty()) {
+            map.insert("in_doubt".to_owned(), Value::from(in_doubt));
         }
         for name in std::mem::take(&mut self.timers) {
             self.draft.timer(TimerChange::Clear(name));
@@ -260,7 +329,11 @@ impl Driver {
     }
 
     /// The run was stopped: what was on the wire is in doubt and said so, then it is over.
-    pub(crate) async fn cancel(&mut self, engine: &Engine, in_doubt: &[String]) -> Result<Ended, EngineError> {
+    pub(crate) async fn cancel(&mut self, engine: &Engine) -> Result<Ended, EngineError> {
+        self.drain(engine).await?;
+        let (now, actor) = (engine.ports.clock.now(), self.actor());
+        let in_doubt = doubt::record(&self.history, &mut self.draft, now, &actor, |_| true)?;
+        self.history.doubt_lost(|_| true);
         let doubt = (!in_doubt.is_empty()).then(|| format!("; in doubt: {}", in_doubt.join(", ")));
         let problem = Problem {
             type_: "https://mandate.dev/problems/run-stopped".to_owned(),

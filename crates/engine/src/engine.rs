@@ -2,14 +2,16 @@
 
 use crate::draft::Draft;
 use crate::driver::{Driver, Ended, Wake};
+use crate::events::EventSink;
 use crate::history::History;
+use crate::hold::Holds;
 use crate::{EngineError, Names, Ports, TenantContext, doubt, record};
 use mandate_gate::{AdmitError, Gate, Live};
 use mandate_journal::{CommitError, EventBody, Problem, RunRecord, RunState, RunStatus, TimerChange};
 use mandate_kernel::{Duration, RunId, Tenant};
 use mandate_ledger::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument as _;
 
@@ -43,6 +45,10 @@ pub struct Engine {
     pub(crate) evaluations: Semaphore,
     /// Runs being stopped: their drivers look at their standing before they go on.
     stopping: Mutex<BTreeSet<RunId>>,
+    /// Runs that somebody else than their driver writes to.
+    pub(crate) holds: Holds,
+    /// Where emitted events go besides the runs that listen.
+    pub(crate) sink: OnceLock<Arc<dyn EventSink>>,
 }
 
 impl Engine {
@@ -60,6 +66,8 @@ impl Engine {
             closing: watch::Sender::new(false),
             evaluations: Semaphore::new(EVALUATIONS),
             stopping: Mutex::default(),
+            holds: Holds::default(),
+            sink: OnceLock::new(),
         })
     }
 
@@ -138,7 +146,7 @@ impl Engine {
     ) -> bool {
         {
             let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-            if active.contains_key(&run) {
+            if active.contains_key(&run) || self.holds.refuses(&run) {
                 return false;
             }
             active.insert(run.clone(), watch::Sender::new(false));
@@ -199,7 +207,7 @@ impl Engine {
             };
             let mut draft = Draft::new(context.tenant.clone(), run.clone(), record.journal_seq, epoch, record.chain);
             let history = History::of(context.store.journal(run).await?);
-            doubt::record(&history, &mut draft, now, "system:engine")?;
+            doubt::record(&history, &mut draft, now, "system:engine", |_| true)?;
             for timer in context.store.timers(run).await? {
                 draft.timer(TimerChange::Clear(timer.name));
             }

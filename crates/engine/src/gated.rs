@@ -1,6 +1,7 @@
 //! A step that waits for people: what they are asked, and what becomes of the step when they say no or
 //! say nothing. What they say is taken down by [`crate::answer`].
 
+use crate::board::{Aside, Waits};
 use crate::driver::{Driver, StepEnd};
 use crate::record::{self, Decided};
 use crate::step::Wanted;
@@ -8,7 +9,6 @@ use crate::{Engine, EngineError};
 use mandate_gate::{NotYet, Prepared, StepFacts};
 use mandate_journal::{
     ApprovalChange, ApprovalKind, ApprovalRecord, ApprovalState, Declined, EventBody, Problem, RunState, Stored,
-    WaitingFor,
 };
 use mandate_kernel::{ApprovalId, Digest, Duration, GroupName, StepSeq, Timestamp};
 use mandate_ledger::EventKind;
@@ -33,7 +33,7 @@ pub(crate) struct Question<'a> {
 
 impl Driver {
     /// The verdict was "not yet": ask for every approval that stands in the way, and wait.
-    pub(crate) async fn gated(
+    pub(crate) fn gated(
         &mut self,
         engine: &Engine,
         facts: &StepFacts,
@@ -71,7 +71,7 @@ impl Driver {
             approvals.push(self.ask(engine, question)?);
         }
         let asked = !approvals.is_empty();
-        self.draft.event(
+        self.event(
             now,
             EventBody::Gated {
                 step: facts.step.seq,
@@ -88,8 +88,7 @@ impl Driver {
         if asked {
             self.set_timer(approval_timer(facts.step.seq), until);
         }
-        self.park(engine, if asked { WaitingFor::Approval } else { WaitingFor::StepUp }, None).await?;
-        Ok(StepEnd::Park)
+        Ok(StepEnd::Aside(waits_at_gate(asked.then_some(until))))
     }
 
     /// Adds one question to the draft.
@@ -143,16 +142,16 @@ impl Driver {
     ) -> Result<Option<StepEnd>, EngineError> {
         let now = engine.ports.clock.now();
         // A gate that nobody can answer yet has nobody to wait for.
-        let Some(until) = until else { return Ok(Some(StepEnd::Park)) };
+        let Some(until) = until else { return Ok(Some(StepEnd::Aside(waits_at_gate(None)))) };
         if open.is_empty() {
             return Ok(None);
         }
         if now < until {
-            return Ok(Some(StepEnd::Park));
+            return Ok(Some(StepEnd::Aside(waits_at_gate(Some(until)))));
         }
         for approval in open {
             self.expire(now, wanted, &approval)?;
-            self.draft.event(now, EventBody::Declined { step: wanted.seq, approval, why: Declined::Expired, by: None });
+            self.event(now, EventBody::Declined { step: wanted.seq, approval, why: Declined::Expired, by: None });
         }
         self.declined(engine, wanted, Declined::Expired, None).await.map(Some)
     }
@@ -203,6 +202,11 @@ impl Driver {
         self.end(engine, RunState::Refused, None, None, Some(problem)).await?;
         Ok(StepEnd::Over)
     }
+}
+
+/// A step that nobody can pass yet, or that people were asked about.
+const fn waits_at_gate(until: Option<Timestamp>) -> Aside {
+    Aside { waits: if until.is_some() { Waits::Approval } else { Waits::StepUp }, until }
 }
 
 fn group_of(gate: &GateKind) -> Option<&GroupName> {

@@ -21,8 +21,6 @@ pub(crate) enum StepState {
     InDoubt { attempt: Attempt },
     /// A person said it did not happen: it may be asked again.
     Cleared { attempt: Attempt },
-    /// It ended.
-    Returned { at: Timestamp, outcome: Returned },
     /// It waits for gates; those in `open` nobody has answered.
     Gated { attempt: Attempt, open: BTreeSet<ApprovalId>, until: Option<Timestamp> },
     /// A gate was not passed.
@@ -33,6 +31,19 @@ pub(crate) enum StepState {
     Answered { attempt: Attempt, approved: bool, by: String, answer: Stored },
 }
 
+/// What the machine was told from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// A step ended.
+    Returned { step: StepSeq, at: Timestamp, outcome: Returned },
+    /// A timer fired.
+    Woke { timer: u32, at: Timestamp },
+    /// An event was emitted.
+    Emitted { emit: u32, at: Timestamp, event: Stored },
+    /// An event came, of this type.
+    Received { kind: String, at: Timestamp, event: Stored },
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Returned {
@@ -40,23 +51,23 @@ pub(crate) enum Returned {
     Error(Problem),
 }
 
-/// Where a timer stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimerState {
-    Set { due: Timestamp },
-    Woke { at: Timestamp },
-}
-
 /// The journal, folded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     pub input: Option<(Timestamp, Stored, u32)>,
+    /// Steps that are begun and have not ended.
     pub steps: BTreeMap<StepSeq, StepState>,
+    /// Everything the machine was told from outside, in its order: told again in it, the machine is the same.
+    /// Some of it the machine did not wait for any more.
+    pub told: Vec<Told>,
     /// The function that each admitted step calls.
     pub functions: BTreeMap<StepSeq, String>,
     /// What people said yes to, by step.
     pub approvals: BTreeMap<StepSeq, Vec<GivenApproval>>,
-    pub timers: BTreeMap<u32, TimerState>,
+    /// Source and id of each event that came.
+    pub received: BTreeSet<(String, String)>,
+    /// When the machine's timers are due.
+    pub timers: BTreeMap<u32, Timestamp>,
     /// Evaluations that a limit ended, or the end of their process (`None`).
     pub evaluations: BTreeMap<u32, Option<String>>,
     /// The envelope of the latest admitted step.
@@ -68,14 +79,15 @@ impl History {
     pub(crate) fn of(events: Vec<JournalEvent>) -> Self {
         let mut history = Self::default();
         for event in events {
-            history.fold(event);
+            let told = history.note(event.at, event.body);
+            history.told.extend(told);
         }
         history
     }
 
-    fn fold(&mut self, event: JournalEvent) {
-        let at = event.at;
-        match event.body {
+    /// Takes in one event; gives what the machine is told by it.
+    pub(crate) fn note(&mut self, at: Timestamp, body: EventBody) -> Option<Told> {
+        match body {
             EventBody::Started { input, machine } => self.input = Some((at, input, machine)),
             EventBody::Admitted { step, attempt, function, effect, arguments, envelope, .. } => {
                 self.envelope = Some(envelope);
@@ -87,7 +99,9 @@ impl History {
                     Outcome::Value(stored) => Returned::Value(stored),
                     Outcome::Error(problem) => Returned::Error(problem),
                 };
-                self.steps.insert(step, StepState::Returned { at, outcome });
+                self.steps.remove(&step);
+                self.approvals.remove(&step);
+                return Some(Told::Returned { step, at, outcome });
             }
             EventBody::AttemptFailed { step, attempt, retry_at, .. } => {
                 self.steps.insert(step, StepState::Failed { attempt, retry_at });
@@ -97,15 +111,21 @@ impl History {
                 self.approvals.remove(&step);
                 self.steps.insert(step, StepState::InDoubt { attempt });
             }
-            EventBody::Resolved { step, resolution, value, .. } => self.resolve(at, step, resolution, value),
+            EventBody::Resolved { step, resolution, value, .. } => return self.resolve(at, step, resolution, value),
             EventBody::EvaluationEnded { evaluation, limit } => {
                 self.evaluations.insert(evaluation, limit);
             }
             EventBody::TimerSet { timer, due } => {
-                self.timers.insert(timer, TimerState::Set { due });
+                self.timers.insert(timer, due);
             }
             EventBody::Woke { timer } => {
-                self.timers.insert(timer, TimerState::Woke { at });
+                self.timers.remove(&timer);
+                return Some(Told::Woke { timer, at });
+            }
+            EventBody::Emitted { emit, event } => return Some(Told::Emitted { emit, at, event }),
+            EventBody::Received { source, id, kind, event } => {
+                self.received.insert((source, id));
+                return Some(Told::Received { kind, at, event });
             }
             EventBody::Gated { step, attempt, approvals, until, .. } => {
                 // Whatever was approved before was another request.
@@ -123,6 +143,28 @@ impl History {
                 self.steps.insert(step, StepState::Declined { why, by });
             }
             EventBody::Ended { .. } => self.ended = true,
+        }
+        None
+    }
+
+    /// The approvals that a step waits for.
+    pub(crate) fn asked(&self, step: StepSeq) -> Vec<ApprovalId> {
+        match self.steps.get(&step) {
+            Some(StepState::Gated { open, .. }) => open.iter().cloned().collect(),
+            Some(StepState::Asked { approval, .. }) => vec![approval.clone()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Actions that were open and that nobody will perform again are in doubt.
+    pub(crate) fn doubt_lost(&mut self, ended: impl Fn(StepSeq) -> bool) {
+        for (step, state) in &mut self.steps {
+            if let StepState::Open { attempt, effect, .. } = state
+                && *effect != EffectClass::Read
+                && ended(*step)
+            {
+                *state = StepState::InDoubt { attempt: *attempt };
+            }
         }
     }
 
@@ -151,12 +193,18 @@ impl History {
         }
     }
 
-    fn resolve(&mut self, at: Timestamp, step: StepSeq, resolution: Resolution, value: Option<Stored>) {
-        let state = match (resolution, value, self.steps.get(&step)) {
-            (Resolution::Happened, Some(value), _) => StepState::Returned { at, outcome: Returned::Value(value) },
-            (_, _, Some(StepState::InDoubt { attempt })) => StepState::Cleared { attempt: *attempt },
-            _ => return,
-        };
-        self.steps.insert(step, state);
+    fn resolve(&mut self, at: Timestamp, step: StepSeq, resolution: Resolution, value: Option<Stored>) -> Option<Told> {
+        match (resolution, value, self.steps.get(&step)) {
+            (Resolution::Happened, Some(value), _) => {
+                self.steps.remove(&step);
+                return Some(Told::Returned { step, at, outcome: Returned::Value(value) });
+            }
+            (_, _, Some(StepState::InDoubt { attempt })) => {
+                let attempt = *attempt;
+                self.steps.insert(step, StepState::Cleared { attempt });
+            }
+            _ => {}
+        }
+        None
     }
 }

@@ -67,6 +67,9 @@ impl Engine {
             }
             if !self.resume(context, run, Wake::Person) {
                 tokio::task::yield_now().await;
+                if self.holds.holds(run) {
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
             }
         }
         Err(EngineError::Timeout(format!("the end of {run}: nothing of it is admitted any more, but its end")))

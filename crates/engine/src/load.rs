@@ -1,7 +1,9 @@
 //! Loading a run from its journal: the state of the machine is not stored, it is the journal replayed.
 
+use crate::board::Board;
 use crate::draft::Draft;
 use crate::driver::{Driver, Wake};
+use crate::events::ARRIVED;
 use crate::header::RunHeader;
 use crate::history::History;
 use crate::pinned::{Pinned, Versions};
@@ -71,7 +73,10 @@ impl Driver {
             header,
             pinned,
             machine,
-            intents: intents.into(),
+            board: Board::default(),
+            replaying: true,
+            over: false,
+            as_found: None,
             history,
             results: Results::default(),
             draft,
@@ -82,7 +87,10 @@ impl Driver {
             begun: None,
             context,
         };
+        driver.intake(engine, intents)?;
         driver.end_open_leases(engine).await?;
+        driver.clear_timer(ARRIVED);
+        driver.as_found = stored.status.waiting_for.map(|waiting| (driver.draft.clone(), waiting));
         driver.note_wake(engine, &stored.status, wake)?;
         Ok(driver)
     }
@@ -95,9 +103,9 @@ impl Driver {
         let now = engine.ports.clock.now();
         let kind = match (wake, status.state) {
             (Wake::Recovery, _) => EventKind::RunRecovered,
-            (Wake::Person | Wake::Timer, RunState::Waiting) => EventKind::RunResumed,
+            (Wake::Person | Wake::Timer | Wake::Event, RunState::Waiting) => EventKind::RunResumed,
             // Between two attempts the run was never said to wait.
-            (Wake::Person | Wake::Timer, _) => return Ok(()),
+            (Wake::Person | Wake::Timer | Wake::Event, _) => return Ok(()),
         };
         let was = json!({"state": status.state, "waiting_for": status.waiting_for});
         self.draft.entry(now, kind, "system:engine".to_owned(), json!({"was": was}))?;

@@ -1,88 +1,31 @@
-//! Performing an admitted attempt, and recording what came of it.
+//! Recording what came of an attempt.
 
-use crate::admit::Admitted;
+use crate::board::{Aside, Waits};
 use crate::driver::{Driver, StepEnd, problem_of};
 use crate::meter::Mark;
 use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError, record};
 use mandate_flow::{ErrorKind, Event, Failure, Labelled, WorkflowError};
-use mandate_gate::{Credentials, EffectFailure, Permit, Reply, Spent, Step};
-use mandate_issuer::{IssueError, MintedEnvelope};
-use mandate_journal::{Doubt, EventBody, LeaseChange, LeaseRecord, Outcome, Problem, WaitingFor};
-use mandate_kernel::{Attempt, Digest, EffectClass, Labels, Source, TokenId, crash};
+use mandate_gate::{EffectFailure, Reply};
+use mandate_journal::{Doubt, EventBody, LeaseChange, LeaseRecord, Outcome, Problem};
+use mandate_kernel::{Attempt, Digest, EffectClass, Labels, Source};
 use mandate_ledger::EventKind;
-use mandate_vault::{LeaseError, ProviderError, VaultError};
+use mandate_vault::{LeaseEnd, ProviderError};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 impl Driver {
-    /// Spends the permit, and records what came of it.
-    pub(crate) async fn perform(
+    /// Takes down what came of an attempt.
+    pub(crate) fn record(
         &mut self,
         engine: &Engine,
-        wanted: Wanted,
-        attempt: Attempt,
-        admitted: Admitted,
-    ) -> Result<StepEnd, EngineError> {
-        let Admitted { permit, envelope, token, lease } = admitted;
-        let function = self.pinned.functions.get(&wanted.function);
-        let function = function.ok_or_else(|| EngineError::Absent(format!("function {}", wanted.function)))?;
-        let (effect, timeout) = (Arc::clone(&function.effect), function.spec.timeout_ms);
-        let equipped = self.equip(&permit, envelope, token, lease.as_ref()).await;
-        let token_digest = equipped.as_ref().ok().and_then(|(_, digest)| *digest);
-        let result = match equipped {
-            Err(failure) => Err(failure),
-            Ok((credentials, _)) => match permit.spend(engine.ports.clock.now()) {
-                Err(expired) => Err(EffectFailure::Transient(expired.to_string())),
-                Ok(spent) => {
-                    crash::point("engine.before-perform");
-                    let result = bounded(effect.as_ref(), &spent, credentials, timeout, wanted.effect).await;
-                    crash::point("engine.after-perform");
-                    result
-                }
-            },
-        };
-        if let Some(record) = &lease {
-            self.end_lease(engine, record).await?;
-        }
-        self.record(engine, wanted, attempt, result, token_digest).await
-    }
-
-    /// Mints and leases what the permit allows. What can't be had is a failure of the step: nothing was
-    /// sent.
-    async fn equip(
-        &self,
-        permit: &Permit<Step>,
-        envelope: MintedEnvelope,
-        token: Option<TokenId>,
-        lease: Option<&LeaseRecord>,
-    ) -> Result<(Credentials, Option<Digest>), EffectFailure> {
-        let not_minted = |why: IssueError| EffectFailure::Definite { status: 500, detail: why.to_string() };
-        let mut credentials = Credentials::default();
-        let mut digest = None;
-        if let Some(jti) = token {
-            let minted = self.context.issuer().hop(permit, jti, &envelope).map_err(not_minted)?;
-            digest = minted.as_ref().map(|hop| hop.digest);
-            credentials.hop = minted.map(|hop| hop.credential);
-        }
-        if let Some(record) = lease {
-            credentials.leased = Some(self.context.vault.lease(permit, record).await.map_err(not_lent)?);
-        }
-        credentials.envelope = Some(envelope.token);
-        Ok((credentials, digest))
-    }
-
-    async fn record(
-        &mut self,
-        engine: &Engine,
-        wanted: Wanted,
+        wanted: &Wanted,
         attempt: Attempt,
         result: Result<Reply, EffectFailure>,
         token: Option<Digest>,
     ) -> Result<StepEnd, EngineError> {
         match result {
-            Ok(reply) => self.succeeded(engine, &wanted, attempt, reply, token),
+            Ok(reply) => self.succeeded(engine, wanted, attempt, reply, token),
             Err(EffectFailure::Definite { status, detail }) => {
                 let kind = match status {
                     401 => ErrorKind::Authentication,
@@ -92,13 +35,13 @@ impl Driver {
                 };
                 let mut error = WorkflowError::new(kind, detail);
                 error.status = status;
-                self.returned(engine, &wanted, attempt, Err(error), token)
+                self.returned(engine, wanted, attempt, Err(error), token)
             }
             Err(EffectFailure::Unknown { why: Doubt::Stopped, .. }) if wanted.effect == EffectClass::Read => {
-                self.stopped(engine, &[]).await
+                Ok(StepEnd::Stopped)
             }
-            Err(EffectFailure::Unknown { why, detail }) => self.in_doubt(engine, &wanted, attempt, why, &detail).await,
-            Err(EffectFailure::Transient(detail)) => self.transient(engine, &wanted, attempt, detail, token).await,
+            Err(EffectFailure::Unknown { why, detail }) => self.in_doubt(engine, wanted, attempt, why, &detail),
+            Err(EffectFailure::Transient(detail)) => self.transient(engine, wanted, attempt, detail, token),
         }
     }
 
@@ -140,7 +83,7 @@ impl Driver {
                 "checks": checked, "token_digest": token,
             }),
         )?;
-        self.draft.event(now, EventBody::Returned { step: wanted.seq, attempt, outcome: Outcome::Value(stored) });
+        self.event(now, EventBody::Returned { step: wanted.seq, attempt, outcome: Outcome::Value(stored) });
         let returned = Labelled { value: reply.value, labels };
         self.keep_result(wanted, &returned);
         Ok(StepEnd::Tell(Event::Returned { seq: wanted.seq, at: now, result: Ok(returned) }))
@@ -166,13 +109,13 @@ impl Driver {
             self.actor(),
             json!({"step": wanted.seq, "attempt": attempt, "function": wanted.function, "problem": problem, "final": true, "token_digest": token}),
         )?;
-        self.draft.event(now, EventBody::Returned { step: wanted.seq, attempt, outcome: Outcome::Error(problem) });
+        self.event(now, EventBody::Returned { step: wanted.seq, attempt, outcome: Outcome::Error(problem) });
         let failure = Failure { error, labels: wanted.arguments.labels.clone() };
         Ok(StepEnd::Tell(Event::Returned { seq: wanted.seq, at: now, result: Err(failure) }))
     }
 
     /// Certainly nothing was done: ask again later, or give up.
-    async fn transient(
+    fn transient(
         &mut self,
         engine: &Engine,
         wanted: &Wanted,
@@ -182,6 +125,8 @@ impl Driver {
     ) -> Result<StepEnd, EngineError> {
         let retry = self.pinned.functions.get(&wanted.function).and_then(|f| f.spec.retry.delay_after(attempt.0));
         let error = WorkflowError::new(ErrorKind::Communication, detail);
+        // Nobody asks again for what the machine does not wait for any more.
+        let retry = retry.filter(|_| !self.over && self.board.calls.contains_key(&wanted.seq));
         let Some(delay) = retry else { return self.returned(engine, wanted, attempt, Err(error), token) };
         let now = engine.ports.clock.now();
         let retry_at = now.plus(mandate_kernel::Duration::from_millis(delay));
@@ -194,14 +139,13 @@ impl Driver {
             self.actor(),
             json!({"step": wanted.seq, "attempt": attempt, "function": wanted.function, "problem": problem, "final": false, "retry_at": retry_at, "token_digest": token}),
         )?;
-        self.draft.event(now, EventBody::AttemptFailed { step: wanted.seq, attempt, problem, retry_at });
+        self.event(now, EventBody::AttemptFailed { step: wanted.seq, attempt, problem, retry_at });
         self.set_timer(retry_timer(wanted.seq), retry_at);
-        self.commit(engine).await?;
-        Ok(StepEnd::Park)
+        Ok(StepEnd::Aside(Aside { waits: Waits::Retry, until: Some(retry_at) }))
     }
 
-    /// Nobody knows: the run waits for a person, or is over if it was stopped.
-    pub(crate) async fn in_doubt(
+    /// Nobody knows: the step waits for a person, or the run is over if it was stopped.
+    pub(crate) fn in_doubt(
         &mut self,
         engine: &Engine,
         wanted: &Wanted,
@@ -217,10 +161,15 @@ impl Driver {
             self.actor(),
             json!({"step": wanted.seq, "attempt": attempt, "function": wanted.function, "why": why, "detail": detail}),
         )?;
-        self.draft.event(now, EventBody::InDoubt { step: wanted.seq, attempt, why });
+        self.event(now, EventBody::InDoubt { step: wanted.seq, attempt, why });
         if why == Doubt::Stopped {
-            return self.stopped(engine, &[wanted.function.to_string()]).await;
+            return Ok(StepEnd::Stopped);
         }
+        Ok(self.doubted(wanted, detail))
+    }
+
+    /// The step waits until somebody says what became of it.
+    pub(crate) fn doubted(&self, wanted: &Wanted, detail: &str) -> StepEnd {
         let problem = Problem {
             type_: "https://mandate.dev/problems/outcome-unknown".to_owned(),
             title: "Nobody knows whether this step happened".to_owned(),
@@ -232,18 +181,17 @@ impl Driver {
             instance: Some(wanted.path.to_string()),
             decision: None,
         };
-        self.park(engine, WaitingFor::OutcomeUnknown, Some(problem)).await?;
-        Ok(StepEnd::Park)
-    }
-
-    async fn stopped(&mut self, engine: &Engine, in_doubt: &[String]) -> Result<StepEnd, EngineError> {
-        self.cancel(engine, in_doubt).await?;
-        Ok(StepEnd::Over)
+        StepEnd::Aside(Aside { waits: Waits::Doubt(Box::new(problem)), until: None })
     }
 
     /// Ends a lease. One that its provider can't end now stays open, and is ended at the next start.
-    async fn end_lease(&mut self, engine: &Engine, record: &LeaseRecord) -> Result<(), EngineError> {
-        let end = match self.context.vault.end(record).await {
+    pub(crate) fn end_lease(
+        &mut self,
+        engine: &Engine,
+        record: &LeaseRecord,
+        ended: Result<LeaseEnd, ProviderError>,
+    ) -> Result<(), EngineError> {
+        let end = match ended {
             Ok(end) => end,
             Err(error) => {
                 tracing::error!(lease = %record.lease, credential = %record.credential, %error, "a lease can't be ended now");
@@ -257,40 +205,5 @@ impl Driver {
             "why": "step ended", "revoked_at_provider": end.revoked_at_provider, "residual_until": end.residual,
         });
         self.draft.entry(at, EventKind::LeaseEnded, "system:vault".to_owned(), details)
-    }
-}
-
-/// Whether a credential may be lent at a later attempt.
-fn not_lent(why: LeaseError) -> EffectFailure {
-    let detail = why.to_string();
-    match why {
-        LeaseError::Expired(_)
-        | LeaseError::Provider(ProviderError::Unavailable(_) | ProviderError::Vault(VaultError::Store(_))) => {
-            EffectFailure::Transient(detail)
-        }
-        _ => EffectFailure::Definite { status: 500, detail },
-    }
-}
-
-/// Performs with a bound on time, until somebody stops the run.
-async fn bounded(
-    effect: &dyn mandate_gate::Effect,
-    spent: &Spent,
-    credentials: Credentials,
-    timeout_ms: u64,
-    class: EffectClass,
-) -> Result<Reply, EffectFailure> {
-    let limit = std::time::Duration::from_millis(timeout_ms);
-    tokio::select! {
-        biased;
-        () = spent.stopped() => Err(EffectFailure::Unknown { why: Doubt::Stopped, detail: "the run was stopped while the request was on the wire".to_owned() }),
-        done = tokio::time::timeout(limit, effect.perform(spent, credentials)) => done.unwrap_or_else(|_| {
-            let detail = format!("no answer within {timeout_ms} ms");
-            match class {
-                // The same key may be sent again; a read changes nothing.
-                EffectClass::Read | EffectClass::Idempotent => Err(EffectFailure::Transient(detail)),
-                EffectClass::Once => Err(EffectFailure::Unknown { why: Doubt::Connection, detail }),
-            }
-        }),
     }
 }

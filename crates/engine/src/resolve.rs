@@ -9,7 +9,7 @@ use crate::pinned::read;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::FunctionSpec;
 use mandate_gate::{Access, Permit};
-use mandate_journal::{EventBody, Resolution, RunRecord, RunState, RunStatus, WaitingFor};
+use mandate_journal::{EventBody, Resolution, RunRecord, RunState, RunStatus};
 use mandate_kernel::{Digest, FunctionName, Integrity, Labels, Source, StepSeq, canonical_json};
 use mandate_ledger::EventKind;
 use serde_json::{Value, json};
@@ -42,29 +42,36 @@ impl Engine {
         happened: Option<Value>,
     ) -> Result<RunRecord, ResolveError> {
         let run = &record.run;
-        self.until_idle(run).await;
+        let hold = self.hold(context, run).await;
         let history = History::of(context.store.journal(run).await.map_err(EngineError::from)?);
-        let in_doubt =
-            history.steps.iter().find(|(_, state)| matches!(state, StepState::InDoubt { .. })).map(|(seq, _)| *seq);
-        let seq = match (in_doubt, step) {
-            (Some(found), None) => found,
-            (Some(found), Some(asked)) if found == asked => found,
-            (Some(found), Some(asked)) => {
-                return Err(ResolveError::NothingInDoubt(format!(
-                    "step {} of {run} is in doubt, not step {}",
-                    found.0, asked.0
-                )));
-            }
-            (None, _) => {
+        let in_doubt = |seq: &StepSeq| matches!(history.steps.get(seq), Some(StepState::InDoubt { .. }));
+        let all: Vec<StepSeq> = history.steps.keys().copied().filter(in_doubt).collect();
+        let seq = match (all.as_slice(), step) {
+            ([], _) => {
                 return Err(ResolveError::NothingInDoubt(format!(
                     "no step of {run} is in doubt; it is {}",
                     record.status.state.as_str()
                 )));
             }
+            ([found], None) => *found,
+            (several, None) => {
+                let named: Vec<String> = several.iter().map(|seq| seq.0.to_string()).collect();
+                return Err(ResolveError::NothingInDoubt(format!(
+                    "steps {} of {run} are in doubt; say which",
+                    named.join(", ")
+                )));
+            }
+            (_, Some(asked)) if in_doubt(&asked) => asked,
+            ([found, ..], Some(asked)) => {
+                return Err(ResolveError::NothingInDoubt(format!(
+                    "step {} of {run} is in doubt, not step {}",
+                    found.0, asked.0
+                )));
+            }
         };
         let epoch = context.store.take_over(run).await.map_err(EngineError::from)?;
         let fresh = context.store.run(run).await.map_err(EngineError::from)?;
-        let Some(fresh) = fresh.filter(|r| r.status.waiting_for == Some(WaitingFor::OutcomeUnknown)) else {
+        let Some(fresh) = fresh.filter(|r| !r.status.state.is_terminal()) else {
             return Err(ResolveError::NothingInDoubt(format!("{run} does not wait for this any more")));
         };
         let by = permit.caller().principal.subject();
@@ -96,6 +103,7 @@ impl Engine {
         }
         draft.committed();
         context.entries_waiting.notify_one();
+        drop(hold);
         self.resume(context, run, Wake::Person);
         Ok(self.settled(context, run, mandate_kernel::Duration::from_secs(10)).await?)
     }

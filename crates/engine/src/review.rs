@@ -1,6 +1,7 @@
 //! `call: approval`: a person is asked for data. Their answer is what the step returns; it guards
 //! nothing, that is the policies' business.
 
+use crate::board::{Aside, Waits};
 use crate::driver::{Driver, StepEnd};
 use crate::gated::{Question, approval_timer};
 use crate::record::Decided;
@@ -13,7 +14,7 @@ use mandate_gate::{
     Allowed, Call, Claimed, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Spent, binding,
 };
 use mandate_identity::Audience;
-use mandate_journal::{ApprovalKind, EventBody, Stored, WaitingFor};
+use mandate_journal::{ApprovalKind, EventBody, Stored};
 use mandate_kernel::{ApprovalId, Attempt, Digest, Timestamp, canonical_json};
 use mandate_ledger::EventKind;
 use serde_json::json;
@@ -28,7 +29,7 @@ impl Driver {
     }
 
     /// Policy allows the question: ask it, and wait. Nothing leaves, so that there is no permit to spend.
-    pub(crate) async fn ask_people(
+    pub(crate) fn ask_people(
         &mut self,
         engine: &Engine,
         wanted: &Wanted,
@@ -66,7 +67,7 @@ impl Driver {
             extra: json!({"title": asked.get("title"), "form": asked.get("form")}),
         };
         let approval = self.ask(engine, question)?;
-        self.draft.event(
+        self.event(
             now,
             EventBody::Asked {
                 step: wanted.seq,
@@ -79,8 +80,7 @@ impl Driver {
             },
         );
         self.set_timer(approval_timer(wanted.seq), until);
-        self.park(engine, WaitingFor::Approval, None).await?;
-        Ok(StepEnd::Park)
+        Ok(StepEnd::Aside(Aside { waits: Waits::Approval, until: Some(until) }))
     }
 
     /// The question is out: wait on, or give up when time has run out. The workflow may catch that.
@@ -94,7 +94,7 @@ impl Driver {
     ) -> Result<StepEnd, EngineError> {
         let now = engine.ports.clock.now();
         if now < until {
-            return Ok(StepEnd::Park);
+            return Ok(StepEnd::Aside(Aside { waits: Waits::Approval, until: Some(until) }));
         }
         self.clear_timer(&approval_timer(wanted.seq));
         self.expire(now, wanted, approval)?;

@@ -1,6 +1,7 @@
 //! Starting a run: authenticate was done, now classify, decide, pin, and begin (mission 20–22).
 
 use crate::access::{Denied, Target, absent};
+use crate::board::Board;
 use crate::draft::Draft;
 use crate::driver::Driver;
 use crate::header::RunHeader;
@@ -314,7 +315,7 @@ impl Engine {
         draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
         let start = Start { run: run.clone(), input: Labelled { value: input, labels }, started_at: now };
         let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
-        Ok(Driver {
+        let mut driver = Driver {
             results: Results::default(),
             context: Arc::clone(context),
             run: run.clone(),
@@ -323,7 +324,10 @@ impl Engine {
             pinned,
             catalog,
             machine,
-            intents: intents.into(),
+            board: Board::default(),
+            replaying: false,
+            over: false,
+            as_found: None,
             history: History::default(),
             draft,
             subject,
@@ -333,7 +337,9 @@ impl Engine {
             timers: BTreeSet::new(),
             evaluating: Duration::default(),
             begun: None,
-        })
+        };
+        driver.intake(self, intents)?;
+        Ok(driver)
     }
 }
 

@@ -2,12 +2,12 @@
 //! ([`crate::admit`]), performed and recorded ([`crate::perform`]).
 
 use crate::admit::Verdict;
+use crate::board::{Aside, Asked, Waits};
 use crate::driver::{Driver, StepEnd};
-use crate::history::{Returned, StepState};
-use crate::protocol::UNKNOWN_EFFECT;
+use crate::history::StepState;
 use crate::{Engine, EngineError};
 use mandate_directory::{FunctionSpec, own_authority};
-use mandate_flow::{ErrorKind, Event, Failure, Labelled, OfData, WorkflowError};
+use mandate_flow::{ErrorKind, Labelled, WorkflowError};
 use mandate_gate::{AuthorityRoot, Call, CredentialFacts, GrantFacts, Prepared, StepFacts};
 use mandate_identity::Authority;
 use mandate_journal::{Doubt, Stored};
@@ -17,6 +17,7 @@ use mandate_kernel::{
 use tracing::Instrument;
 
 /// The step the machine asked for.
+#[derive(Clone)]
 pub(crate) struct Wanted {
     pub seq: StepSeq,
     pub path: StepPath,
@@ -27,29 +28,14 @@ pub(crate) struct Wanted {
 
 impl Driver {
     /// Takes one step as far as it goes now: from the history, or anew.
-    pub(crate) async fn step(
-        &mut self,
-        engine: &Engine,
-        seq: StepSeq,
-        path: StepPath,
-        function: FunctionName,
-        arguments: Labelled,
-    ) -> Result<StepEnd, EngineError> {
-        let effect = self.pinned.functions.get(&function).map_or(UNKNOWN_EFFECT, |f| f.spec.effect);
-        let wanted = Wanted { seq, path, function, arguments, effect };
-        let wanted = match self.as_asked(engine, wanted)? {
-            Ok(wanted) => wanted,
-            Err(end) => return Ok(*end),
-        };
-        let attempt = match self.history.steps.remove(&seq) {
+    pub(crate) async fn step(&mut self, engine: &Engine, asked: Asked) -> Result<StepEnd, EngineError> {
+        let Asked { wanted, refused } = asked;
+        let seq = wanted.seq;
+        if let Some(error) = refused {
+            return self.returned(engine, &wanted, Attempt(1), Err(error), None);
+        }
+        let attempt = match self.history.steps.get(&seq).cloned() {
             None => Attempt(1),
-            Some(StepState::Returned { at, outcome }) => {
-                let end = self.replay(&wanted, at, outcome).await?;
-                if let StepEnd::Tell(Event::Returned { result: Ok(returned), .. }) = &end {
-                    self.keep_result(&wanted, returned);
-                }
-                return Ok(end);
-            }
             Some(StepState::Gated { attempt, open, until }) => {
                 match self.at_gate(engine, &wanted, open, until).await? {
                     Some(end) => return Ok(end),
@@ -63,26 +49,18 @@ impl Driver {
             Some(StepState::Answered { attempt, approved, by, answer }) => {
                 return self.reviewed(engine, &wanted, attempt, approved, &by, &answer).await;
             }
-            Some(StepState::InDoubt { .. }) => return Ok(StepEnd::Park),
+            Some(StepState::InDoubt { .. }) => return Ok(self.doubted(&wanted, "its answer never came")),
             Some(StepState::Cleared { attempt }) => Attempt(attempt.0 + 1),
             Some(StepState::Failed { attempt, retry_at }) if retry_at <= engine.ports.clock.now() => {
                 Attempt(attempt.0 + 1)
             }
             Some(StepState::Failed { retry_at, .. }) => {
                 self.set_timer(retry_timer(seq), retry_at);
-                self.commit(engine).await?;
-                return Ok(StepEnd::Park);
+                return Ok(StepEnd::Aside(Aside { waits: Waits::Retry, until: Some(retry_at) }));
             }
             Some(StepState::Open { attempt, effect: EffectClass::Once, .. }) => {
-                return self
-                    .in_doubt(
-                        engine,
-                        &wanted,
-                        attempt,
-                        Doubt::Crash,
-                        "the process ended before the answer was recorded",
-                    )
-                    .await;
+                let detail = "the process ended before the answer was recorded";
+                return self.in_doubt(engine, &wanted, attempt, Doubt::Crash, detail);
             }
             Some(StepState::Open { attempt, arguments, .. }) => {
                 self.check_frozen(&wanted, &arguments).await?;
@@ -100,21 +78,6 @@ impl Driver {
             result = tracing::field::Empty,
         );
         self.attempt(engine, wanted, attempt).instrument(span).await
-    }
-
-    /// The step with its arguments as they are judged, or its end where they can't be made. What has ended
-    /// stays as it ended.
-    fn as_asked(&mut self, engine: &Engine, wanted: Wanted) -> Result<Result<Wanted, Box<StepEnd>>, EngineError> {
-        match self.as_registered(wanted).and_then(|wanted| self.with_shown(wanted)) {
-            Ok(wanted) => Ok(Ok(wanted)),
-            Err(refused) => {
-                let (wanted, error) = *refused;
-                if matches!(self.history.steps.get(&wanted.seq), Some(StepState::Returned { .. })) {
-                    return Ok(Ok(wanted));
-                }
-                self.returned(engine, &wanted, Attempt(1), Err(error), None).map(|end| Err(Box::new(end)))
-            }
-        }
     }
 
     async fn attempt(&mut self, engine: &Engine, wanted: Wanted, attempt: Attempt) -> Result<StepEnd, EngineError> {
@@ -205,30 +168,6 @@ impl Driver {
                 not_after: grant.not_after,
             })
         }))
-    }
-
-    /// The journal knows how the step ended.
-    async fn replay(
-        &self,
-        wanted: &Wanted,
-        at: mandate_kernel::Timestamp,
-        outcome: Returned,
-    ) -> Result<StepEnd, EngineError> {
-        let result = match outcome {
-            Returned::Value(stored) => Ok(Labelled { value: self.open(&stored).await?, labels: stored.labels }),
-            Returned::Error(problem) => {
-                let error = WorkflowError {
-                    type_: problem.type_,
-                    status: problem.status,
-                    title: Some(problem.title),
-                    detail: problem.detail,
-                    instance: problem.instance.map(StepPath),
-                    of_data: OfData::NONE,
-                };
-                Err(Failure { error, labels: wanted.arguments.labels.clone() })
-            }
-        };
-        Ok(StepEnd::Tell(Event::Returned { seq: wanted.seq, at, result }))
     }
 
     /// A repeated attempt sends what the first one sent, or nothing.

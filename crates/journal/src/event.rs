@@ -188,6 +188,24 @@ pub enum EventBody {
         /// The machine's timer.
         timer: u32,
     },
+    /// The machine emitted an event.
+    Emitted {
+        /// Which of the run's events, from 1.
+        emit: u32,
+        /// The event, a CloudEvent.
+        event: Stored,
+    },
+    /// An event came for the run; the machine is told.
+    Received {
+        /// Its `source`.
+        source: String,
+        /// Its `id`, unique with the source: the same is taken once.
+        id: String,
+        /// Its `type`.
+        kind: String,
+        /// The event, a CloudEvent.
+        event: Stored,
+    },
     /// The verdict was "not yet": the run waits for these gates over this request.
     Gated {
         /// Which step.

@@ -72,6 +72,13 @@ pub enum StoreError {
     Closed,
 }
 
+/// The name of the row that says that a run listens to events of this type, or of any. It is a timer that is
+/// never due.
+#[must_use]
+pub fn event_timer(event_type: Option<&str>) -> String {
+    event_type.map_or_else(|| "event*".to_owned(), |name| format!("event:{name}"))
+}
+
 /// Commits transitions.
 #[async_trait]
 pub trait Commit: Send + Sync {
@@ -135,6 +142,25 @@ pub trait Runs: Send + Sync {
     }
     /// Runs, newest first.
     async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError>;
+    /// Runs that listen to events of a type: those with a timer of the name [`event_timer`] gives for it, or
+    /// for any type. At most `limit`. A store with many waiting runs overrides this by an index on the name.
+    async fn listening(&self, event_type: &str, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let names = [event_timer(Some(event_type)), event_timer(None)];
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.runs(RunQuery { limit: 200, before: before.take(), worker: None }).await?;
+            for record in page.items.iter().filter(|record| !record.status.state.is_terminal()) {
+                let timers = self.timers(&record.run).await?;
+                if found.len() < limit && timers.iter().any(|timer| names.contains(&timer.name)) {
+                    found.push(record.run.clone());
+                }
+            }
+            before = page.items.last().map(|record| record.run.clone());
+            if !page.more || found.len() >= limit || before.is_none() {
+                return Ok(found);
+            }
+        }
+    }
     /// A payload by commitment.
     async fn payload(&self, commitment: &Digest) -> Result<Option<SealedPayload>, StoreError>;
     /// Leases of a run that are not ended.

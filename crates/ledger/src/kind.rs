@@ -72,6 +72,10 @@ event_kinds!(
     RunResumed => "run-resumed", Always,
     /// A run goes on after its process ended unexpectedly.
     RunRecovered => "run-recovered", Always,
+    /// A run emitted an event.
+    EventEmitted => "event-emitted", Always,
+    /// An event came for a run that listens.
+    EventReceived => "event-received", Always,
     /// A run ended well.
     RunCompleted => "run-completed", Always,
     /// A run ended by an error nothing caught.

@@ -94,6 +94,8 @@ impl Ocsf {
             K::ApprovalGiven => (AuthorizeSession, OTHER, "Approve", LOW, Success),
             K::ApprovalDenied | K::ApprovalExpired => (AuthorizeSession, OTHER, "Deny", LOW, Failure),
             K::ApprovalRefused => (AuthorizeSession, OTHER, "Approve", MEDIUM, Failure),
+            K::EventEmitted => (ApiActivity, OTHER, "Emit", INFORMATIONAL, Success),
+            K::EventReceived => (ApiActivity, OTHER, "Receive", INFORMATIONAL, Success),
             K::StepResolved => (ApiActivity, OTHER, "Resolve", LOW, Success),
             K::ArtifactSigned => (ApiActivity, 1, "Create", INFORMATIONAL, Success),
             K::AuthorityRevoked => (UserAccess, 2, "Revoke Privileges", LOW, Success),

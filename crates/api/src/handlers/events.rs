@@ -282,7 +282,7 @@ fn about_people(body: &EventBody, mut put: impl FnMut(&str, Value)) {
 }
 
 /// The names of events, as the journal writes them. The interface's description lists them.
-pub(crate) const KINDS: [&str; 15] = [
+pub(crate) const KINDS: [&str; 17] = [
     "started",
     "admitted",
     "returned",
@@ -292,6 +292,8 @@ pub(crate) const KINDS: [&str; 15] = [
     "evaluation-ended",
     "timer-set",
     "woke",
+    "emitted",
+    "received",
     "gated",
     "asked",
     "answered",
@@ -311,6 +313,8 @@ const fn kind(body: &EventBody) -> &'static str {
         EventBody::EvaluationEnded { .. } => "evaluation-ended",
         EventBody::TimerSet { .. } => "timer-set",
         EventBody::Woke { .. } => "woke",
+        EventBody::Emitted { .. } => "emitted",
+        EventBody::Received { .. } => "received",
         EventBody::Gated { .. } => "gated",
         EventBody::Asked { .. } => "asked",
         EventBody::Answered { .. } => "answered",

@@ -1,15 +1,16 @@
 //! A run that crashes at each of its I/O steps, before and after what the step persists.
 
-use crate::house::{small_worker, world};
+use crate::house::{forked_worker, small_worker, world};
 use crate::journey::{Memory, live};
 use crate::parallel::for_each;
 use mandate_testkit::Fault;
+use serde_json::Value;
 
 const SEED: u64 = 7;
 
 /// The I/O steps of a run in which nothing goes wrong.
-fn steps() -> Vec<String> {
-    let world = world(SEED, &small_worker());
+fn steps(worker: &Value) -> Vec<String> {
+    let world = world(SEED, worker);
     let (memory, wrong) = live(&world, Memory::default());
     assert_eq!(wrong, Vec::<String>::new());
     world.faults.trace().into_iter().take(memory.steps).collect()
@@ -24,7 +25,16 @@ fn persists(step: &str) -> bool {
 
 #[test]
 fn a_crash_at_every_step_loses_nothing() {
-    let steps = steps();
+    crashes_everywhere(&small_worker());
+}
+
+#[test]
+fn a_crash_at_every_step_of_branches_loses_nothing() {
+    crashes_everywhere(&forked_worker());
+}
+
+fn crashes_everywhere(worker: &Value) {
+    let steps = steps(worker);
     assert!(steps.iter().filter(|step| persists(step)).count() > 20, "{steps:?}");
     let both = |(index, step): (usize, &String)| {
         let after = persists(step).then_some(Fault::CrashAfter);
@@ -32,7 +42,7 @@ fn a_crash_at_every_step_loses_nothing() {
     };
     let points: Vec<(usize, Fault)> = steps.iter().enumerate().flat_map(both).collect();
     let outcomes = for_each(&points, |(index, fault)| {
-        let world = world(SEED, &small_worker());
+        let world = world(SEED, worker);
         world.faults.at(*index, *fault);
         let (memory, mut wrong) = live(&world, Memory::default());
         if memory.crashes != 1 {

@@ -96,6 +96,28 @@ pub(crate) fn small_worker() -> Value {
     ]))
 }
 
+/// Two effects side by side, a competition that cuts one off, and a pause beside a write, under a timeout.
+pub(crate) fn forked_worker() -> Value {
+    let fork = |compete: bool, branches: Value| json!({"fork": {"compete": compete, "branches": branches}});
+    let read = |n: Value| json!({"call": "sim.read", "with": {"n": n}});
+    let once = json!({"call": "sim.once", "with": {"n": 2}});
+    let write = json!({"call": "sim.write", "with": {"n": 1, "size": "s"}});
+    let mut last = fork(false, json!([{"pause": {"wait": {"seconds": 7}}}, {"publish": write}]));
+    last["timeout"] = json!({"after": {"minutes": 20}});
+    worker(&json!([
+        {"both": fork(false, json!([
+            {"act": {"try": [{"once": once}], "catch": {"do": [{"note": {"set": {"acted": false}}}]}}},
+            {"look": {"do": [{"first": read(json!(1))}, {"second": read(json!("${ .n }"))}]}},
+        ]))},
+        {"race": fork(true, json!([
+            {"quick": read(json!(3))},
+            {"slow": {"do": [{"wait": {"wait": {"seconds": 4}}}, {"act": once}]}},
+        ]))},
+        {"last": last},
+        {"end": {"set": {"published": "${ .[1].ok }"}}},
+    ]))
+}
+
 /// A world in which the tenant is set up, and nothing has run yet.
 pub(crate) fn world(seed: u64, worker: &Value) -> World {
     let world = World::new(seed);

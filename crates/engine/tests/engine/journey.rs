@@ -4,7 +4,7 @@
 use crate::house::{alice, open, pause, request, tenant};
 use crate::invariants::violations;
 use mandate_engine::{Engine, StartError, Target, TenantContext};
-use mandate_journal::{RunRecord, RunState, WaitingFor};
+use mandate_journal::{EventBody, RunRecord, RunState, WaitingFor};
 use mandate_kernel::{Action, RunId, StepKey, StepSeq};
 use mandate_testkit::{Ended, World};
 use serde_json::json;
@@ -161,10 +161,15 @@ async fn resolve(world: &World, engine: &Arc<Engine>, context: &Arc<TenantContex
     let Ok(permit) = engine.authorize(context, &alice(), Action::RunResolve, &Target::Run(record)).await else {
         return;
     };
-    let in_doubt = crate::house::journal(world, &record.run).iter().rev().find_map(|event| match event.body {
-        mandate_journal::EventBody::InDoubt { step, .. } => Some(step),
-        _ => None,
-    });
+    let mut doubts = Vec::new();
+    for event in crate::house::journal(world, &record.run) {
+        match event.body {
+            EventBody::InDoubt { step, .. } => doubts.push(step),
+            EventBody::Resolved { step, .. } => doubts.retain(|doubt| *doubt != step),
+            _ => {}
+        }
+    }
+    let in_doubt = doubts.first().copied();
     let key = |seq: StepSeq| StepKey { run: record.run.clone(), seq, attempt: mandate_kernel::Attempt(1) };
     let happened = in_doubt.is_some_and(|seq| {
         let key = key(seq).idempotency_key();

@@ -7,8 +7,10 @@
 )]
 
 mod approvals;
+mod branches;
 mod configuration;
 mod crash_points;
+mod events;
 mod evidence;
 mod house;
 mod invariants;

@@ -2,10 +2,13 @@
 
 use mandate_directory::WorkerSpec;
 use mandate_engine::TenantContext;
-use mandate_flow::{Event, Failure, Intent, Labelled, Machine, OfData, Program, Start, WorkflowError};
+use mandate_flow::{
+    EmitId, Event, Failure, Intent, Labelled, Machine, OfData, Open, Program, Start, TimerId, WorkflowError,
+};
 use mandate_journal::{EventBody, JournalEvent, Outcome, Resolution, RunRecord, Stored};
 use mandate_kernel::{Labels, StepPath, StepSeq, Timestamp};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What the machine came to.
@@ -17,7 +20,7 @@ pub(crate) enum End {
     Open,
 }
 
-async fn open(context: &TenantContext, record: &RunRecord, stored: &Stored) -> Value {
+async fn open_value(context: &TenantContext, record: &RunRecord, stored: &Stored) -> Value {
     let subject = context.vault().subject(&record.new.initiator.subject()).await.unwrap();
     let payload = context.store().payload(&stored.commitment).await.unwrap().unwrap();
     subject.open(&payload).unwrap()
@@ -50,7 +53,7 @@ async fn returned(
             }
             _ => continue,
         };
-        let value = Labelled { value: open(context, record, value).await, labels: value.labels.clone() };
+        let value = Labelled { value: open_value(context, record, value).await, labels: value.labels.clone() };
         return Some((event.at, Ok(value)));
     }
     None
@@ -70,28 +73,63 @@ pub(crate) async fn replay(context: &TenantContext, record: &RunRecord) -> End {
             _ => None,
         })
         .unwrap();
-    let input = Labelled { value: open(context, record, &input).await, labels: input.labels };
-    let (mut machine, mut intents) = Machine::start(program, Start { run: record.run.clone(), input, started_at });
-    while let Some(intent) = intents.pop() {
-        let event = match intent {
-            Intent::Evaluate(asked) => Event::Evaluated { id: asked.id, result: mandate_flow::evaluate(&asked) },
-            Intent::Sleep { id, .. } => {
-                let woke = |event: &JournalEvent| event.body == EventBody::Woke { timer: id.0 };
-                let Some(woke) = journal.iter().find(|event| woke(event)) else { return End::Open };
-                Event::Woke { id, at: woke.at }
+    let input = Labelled { value: open_value(context, record, &input).await, labels: input.labels };
+    let (mut machine, intents) = Machine::start(program, Start { run: record.run.clone(), input, started_at });
+    let mut asked = VecDeque::from(intents);
+    let (mut calls, mut listens) = (BTreeMap::new(), BTreeMap::new());
+    let (mut told, mut heard) = (journal.iter(), VecDeque::new());
+    loop {
+        // Every evaluation at once, in the order asked; then the next thing that the journal tells.
+        while let Some(intent) = asked.pop_front() {
+            match intent {
+                Intent::Evaluate(asking) if machine.open().contains(&Open::Evaluation(asking.id)) => {
+                    let event = Event::Evaluated { id: asking.id, result: mandate_flow::evaluate(&asking) };
+                    asked.extend(machine.apply(event).unwrap());
+                }
+                Intent::Call { seq, arguments, .. } => {
+                    calls.insert(seq, arguments.labels);
+                }
+                Intent::Listen { id, types, .. } => {
+                    listens.insert(id, types);
+                }
+                Intent::Evaluate(_) | Intent::Sleep { .. } | Intent::Cancel(_) | Intent::Emit { .. } => {}
+                Intent::Complete { output } => return End::Completed(output.value, output.labels),
+                Intent::Fault { error, .. } => return End::Faulted(error.type_),
             }
-            Intent::Call { seq, arguments, .. } => {
-                match returned(context, record, &journal, seq, &arguments.labels).await {
-                    Some((at, result)) => Event::Returned { seq, at, result },
-                    None => return End::Open,
+        }
+        let Some(event) = heard.pop_front().or_else(|| told.next().map(|event| (None, event))) else {
+            return End::Open;
+        };
+        let (listener, event) = event;
+        let event = match &event.body {
+            EventBody::Emitted { emit, .. } => Event::Emitted { id: EmitId(*emit), at: event.at },
+            EventBody::Received { kind, .. } if listener.is_none() => {
+                let hears = |types: &Option<BTreeSet<String>>| types.as_ref().is_none_or(|types| types.contains(kind));
+                let open = machine.open();
+                let all = listens.iter().filter(|(id, types)| open.contains(&Open::Listen(**id)) && hears(types));
+                heard.extend(all.map(|(id, _)| (Some(*id), event)));
+                continue;
+            }
+            EventBody::Received { event: stored, .. } => {
+                let value = open_value(context, record, stored).await;
+                let labelled = Labelled { value, labels: stored.labels.clone() };
+                Event::Received { id: listener.unwrap(), at: event.at, event: labelled }
+            }
+            EventBody::Woke { timer } => Event::Woke { id: TimerId(*timer), at: event.at },
+            EventBody::Returned { step, .. } | EventBody::Resolved { step, .. } => {
+                let Some(labels) = calls.get(step) else { continue };
+                match returned(context, record, std::slice::from_ref(event), *step, labels).await {
+                    Some((at, result)) => Event::Returned { seq: *step, at, result },
+                    None => continue,
                 }
             }
-            Intent::Complete { output } => return End::Completed(output.value, output.labels),
-            Intent::Fault { error, .. } => return End::Faulted(error.type_),
+            _ => continue,
         };
-        intents = machine.apply(event).unwrap();
+        // What was cut off is recorded, and not told.
+        if machine.open().contains(&event.answers()) {
+            asked.extend(machine.apply(event).unwrap());
+        }
     }
-    End::Open
 }
 
 /// What the journal says the run came to.
@@ -102,7 +140,7 @@ pub(crate) async fn recorded(context: &TenantContext, record: &RunRecord) -> End
         _ => None,
     });
     match ended {
-        Some((Some(output), _)) => End::Completed(open(context, record, &output).await, output.labels),
+        Some((Some(output), _)) => End::Completed(open_value(context, record, &output).await, output.labels),
         Some((None, Some(problem))) => End::Faulted(problem.type_),
         _ => End::Open,
     }

@@ -2,7 +2,7 @@
 //!
 //! `MANDATE_SIM_SEEDS=N` runs N seeds; `MANDATE_SIM_SEED=S` runs that one alone.
 
-use crate::house::{journal, small_worker, tenant, world};
+use crate::house::{forked_worker, journal, small_worker, tenant, world};
 use crate::journey::{Memory, live};
 use crate::parallel::for_each;
 use mandate_journal::{EventBody, Resolution};
@@ -43,7 +43,8 @@ fn met(world: &World, memory: &Memory) -> Vec<&'static str> {
 
 /// One seed: what it met, or what is wrong with it.
 fn simulate(seed: u64) -> Result<Vec<&'static str>, String> {
-    let world = world(seed, &small_worker());
+    let worker = if seed.is_multiple_of(2) { small_worker() } else { forked_worker() };
+    let world = world(seed, &worker);
     world.faults.seeded(seed ^ 0xfa17, 40, 6);
     world.effects.mischief(seed ^ 0xb0b, 200, 5);
     let kill_after = seed.is_multiple_of(4).then(|| (seed / 4 * 37) % 45_000);

@@ -8,11 +8,13 @@ mod library;
 mod node;
 mod order;
 mod parse;
+mod uri;
 mod value;
 mod wild;
 
 pub use interpreter::{Interpreter, Job};
 pub(crate) use parse::{Refusal, Scope};
+pub(crate) use uri::UriPart;
 pub(crate) use value::{fits, shallow};
 
 use crate::machine::Evaluation;
@@ -51,6 +53,7 @@ enum Template {
     Wild(Wild),
     Array(Vec<Template>),
     Object(Vec<(String, Template)>),
+    Uri(Vec<UriPart>),
 }
 
 impl Expression {
@@ -99,6 +102,11 @@ impl Expression {
         Self { template: Template::Object(members), variables }
     }
 
+    /// A URI template, filled from the members of its input.
+    pub(crate) const fn uri(parts: Vec<UriPart>) -> Self {
+        Self { template: Template::Uri(parts), variables: BTreeSet::new() }
+    }
+
     /// The value, when nothing needs evaluating.
     pub(crate) const fn as_constant(&self) -> Option<&Value> {
         match &self.template {
@@ -129,7 +137,7 @@ impl Expression {
 impl Template {
     fn is_wild(&self) -> bool {
         match self {
-            Self::Constant(_) | Self::Jq(_) => false,
+            Self::Constant(_) | Self::Jq(_) | Self::Uri(_) => false,
             Self::Wild(_) => true,
             Self::Array(items) => items.iter().any(Self::is_wild),
             Self::Object(members) => members.iter().any(|(_, item)| item.is_wild()),
@@ -139,7 +147,7 @@ impl Template {
     /// The wild expressions inside, in the order in which they are filled in.
     fn wild<'t>(&'t self, found: &mut Vec<&'t str>) {
         match self {
-            Self::Constant(_) | Self::Jq(_) => {}
+            Self::Constant(_) | Self::Jq(_) | Self::Uri(_) => {}
             Self::Wild(wild) => found.push(&wild.text),
             Self::Array(items) => items.iter().for_each(|item| item.wild(found)),
             Self::Object(members) => members.iter().for_each(|(_, item)| item.wild(found)),
@@ -154,12 +162,13 @@ impl Template {
             Self::Wild(_) => true,
             Self::Array(items) => items.iter().any(Self::reads_input),
             Self::Object(members) => members.iter().any(|(_, item)| item.reads_input()),
+            Self::Uri(_) => true,
         }
     }
 
     fn texts<'t>(&'t self, found: &mut Vec<&'t str>) {
         match self {
-            Self::Constant(_) => {}
+            Self::Constant(_) | Self::Uri(_) => {}
             Self::Jq(node) => node.texts(found),
             Self::Wild(wild) => found.extend(wild.texts.iter().map(String::as_str)),
             Self::Array(items) => items.iter().for_each(|item| item.texts(found)),
@@ -222,6 +231,7 @@ impl<'a> Filling<'a> {
                 ExprError::Failed("this expression needs a process of its own, and there is none here".to_owned())
             }),
             Template::Jq(node) => self.one(node, input),
+            Template::Uri(parts) => uri::expand(parts, input),
             Template::Array(items) => {
                 items.iter().map(|item| self.fill(item, input)).collect::<Result<Vec<_>, _>>().map(Value::Array)
             }

@@ -7,7 +7,10 @@ use crate::{
 use mandate_kernel::{Duration, FunctionName, Labels, RunId, StepPath, StepSeq, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A value with its labels. The two never part (I7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,16 @@ pub struct EvalId(pub u32);
 #[serde(transparent)]
 pub struct TimerId(pub u32);
 
+/// Names one event that a run emits, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EmitId(pub u32);
+
+/// Names one listening task of a run, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ListenId(pub u32);
+
 /// One expression to evaluate, with all it may see. The result depends on nothing else.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
@@ -54,7 +67,22 @@ pub struct Evaluation {
     pub variables: BTreeMap<String, Arc<Value>>,
 }
 
-/// What the machine wants done. It waits for the matching [`Event`].
+/// Something the machine asked for and was not told about yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Open {
+    /// An evaluation.
+    Evaluation(EvalId),
+    /// A call.
+    Call(StepSeq),
+    /// A timer.
+    Timer(TimerId),
+    /// An event to emit.
+    Emit(EmitId),
+    /// A task that listens: it may be told of many events.
+    Listen(ListenId),
+}
+
+/// What the machine wants done. It waits for the matching [`Event`]; several may be open at once.
 #[derive(Debug, Clone)]
 pub enum Intent {
     /// Evaluate an expression, in-process ([`crate::evaluate`]) or elsewhere.
@@ -80,6 +108,27 @@ pub enum Intent {
         /// How long.
         duration: Duration,
     },
+    /// Emit a CloudEvent.
+    Emit {
+        /// Which.
+        id: EmitId,
+        /// Where in the document.
+        path: StepPath,
+        /// The event: its attributes and `data`. Its labels include those of the control flow that led here.
+        event: Labelled,
+    },
+    /// Tell the run of events until this is withdrawn.
+    Listen {
+        /// Which task listens.
+        id: ListenId,
+        /// Where in the document.
+        path: StepPath,
+        /// The types that may fit; `None` for any. The machine looks at the rest.
+        types: Option<BTreeSet<String>>,
+    },
+    /// What was asked for is not wanted any more: the branch that waited for it was cut off. The machine is
+    /// not told about it again. An effect that is under way ends as it does, and is recorded.
+    Cancel(Open),
     /// The run has ended with a result.
     Complete {
         /// The result.
@@ -92,6 +141,47 @@ pub enum Intent {
         /// Its labels.
         labels: Labels,
     },
+}
+
+impl Intent {
+    /// What stands open by it; none for what asks for nothing.
+    #[must_use]
+    pub const fn open(&self) -> Option<Open> {
+        match self {
+            Self::Evaluate(evaluation) => Some(Open::Evaluation(evaluation.id)),
+            Self::Call { seq, .. } => Some(Open::Call(*seq)),
+            Self::Sleep { id, .. } => Some(Open::Timer(*id)),
+            Self::Emit { id, .. } => Some(Open::Emit(*id)),
+            Self::Listen { id, .. } => Some(Open::Listen(*id)),
+            Self::Cancel(_) | Self::Complete { .. } | Self::Fault { .. } => None,
+        }
+    }
+}
+
+impl Event {
+    /// What it answers.
+    #[must_use]
+    pub const fn answers(&self) -> Open {
+        match self {
+            Self::Evaluated { id, .. } => Open::Evaluation(*id),
+            Self::Returned { seq, .. } => Open::Call(*seq),
+            Self::Woke { id, .. } => Open::Timer(*id),
+            Self::Emitted { id, .. } => Open::Emit(*id),
+            Self::Received { id, .. } => Open::Listen(*id),
+        }
+    }
+}
+
+impl std::fmt::Display for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Evaluation(id) => write!(f, "evaluation {}", id.0),
+            Self::Call(seq) => write!(f, "step {}", seq.0),
+            Self::Timer(id) => write!(f, "timer {}", id.0),
+            Self::Emit(id) => write!(f, "event {}", id.0),
+            Self::Listen(id) => write!(f, "listening task {}", id.0),
+        }
+    }
 }
 
 /// What happened. There is no event for a refusal: the engine ends the run, so no `catch` sees it.
@@ -119,6 +209,22 @@ pub enum Event {
         id: TimerId,
         /// When, by the engine's clock.
         at: Timestamp,
+    },
+    /// An event was emitted: it is recorded.
+    Emitted {
+        /// Which.
+        id: EmitId,
+        /// When, by the engine's clock.
+        at: Timestamp,
+    },
+    /// A CloudEvent came. It has the labels of its source: as a rule it is untrusted.
+    Received {
+        /// Which task listens.
+        id: ListenId,
+        /// When, by the engine's clock.
+        at: Timestamp,
+        /// The event: its attributes and `data`.
+        event: Labelled,
     },
 }
 

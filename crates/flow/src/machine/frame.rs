@@ -1,7 +1,10 @@
 //! The state of a run between two events: a stack of frames, so that nothing of it lives in the
 //! program's own call stack.
 
-use super::event::Labelled;
+use super::{
+    event::{Labelled, TimerId},
+    listening::Listening,
+};
 use crate::{
     error::Failure,
     program::task::{BlockId, TaskId, Then},
@@ -42,8 +45,8 @@ impl From<Labelled> for Data {
 /// One level of the run.
 #[derive(Debug, Clone)]
 pub(super) enum Frame {
-    /// In a list of tasks, at the task of that index.
-    Block { block: BlockId, index: usize, path: String },
+    /// In a list of tasks, at the task of that index; `offset` more in the list that the document writes.
+    Block { block: BlockId, index: usize, offset: usize, path: String },
     /// In a task.
     Task(Box<TaskFrame>),
 }
@@ -63,6 +66,8 @@ pub(super) struct TaskFrame {
     /// Where the task itself says to go, over its `then`.
     pub(super) then: Option<Then>,
     pub(super) state: State,
+    /// The timer of its `timeout`, while its body runs.
+    pub(super) deadline: Option<TimerId>,
 }
 
 /// What a kind of task remembers.
@@ -74,6 +79,10 @@ pub(super) enum State {
     For { items: Arc<Vec<Value>>, labels: Labels, index: usize },
     /// Attempts begun, when the first failed, the error in hand, and whether `catch.do` runs.
     Try { attempts: u32, first: Option<Timestamp>, caught: Option<Failure>, handling: bool },
+    /// Output and context of each branch that is done, in the order of the document.
+    Fork { compete: bool, done: Vec<Option<(Data, Data)>> },
+    /// How far it has listened.
+    Listen(Box<Listening>),
 }
 
 /// What to do with the value of an evaluation.
@@ -83,6 +92,13 @@ pub(super) enum Purpose {
     WorkflowOutput,
     If,
     Input,
+    Deadline,
+    RunDeadline,
+    Emit,
+    /// A check of a filter on events.
+    Check(usize, usize),
+    Until,
+    Turn,
     Arguments,
     Set,
     Case(usize),

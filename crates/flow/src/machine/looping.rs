@@ -16,7 +16,7 @@ use std::sync::Arc;
 impl Machine {
     pub(super) fn collection(&mut self, data: Data) -> Step {
         self.raise(&data.labels);
-        let labels = data.labels.join(&self.pc);
+        let labels = data.labels.join(&self.at.pc);
         let most = Limits::DEFAULT.iterations as usize;
         let items = match Arc::unwrap_or_clone(data.value) {
             Value::Array(items) if items.len() <= most => items,
@@ -30,7 +30,7 @@ impl Machine {
         };
         if let Some(frame) = self.task_mut() {
             frame.state = State::For { items: Arc::new(items), labels, index: 0 };
-            self.data = frame.input.clone();
+            self.at.data = frame.input.clone();
         }
         self.turn()
     }
@@ -38,7 +38,7 @@ impl Machine {
     /// Begins the next turn of the loop on top: asks `while` first.
     pub(super) fn turn(&mut self) -> Step {
         let program = self.program.clone();
-        let data = self.data.clone();
+        let data = self.at.data.clone();
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
         let Some(task) = program.task(frame.task) else { return Step::Go(Move::Finish) };
         let (State::For { items, index, .. }, Kind::For { condition, .. }) = (&frame.state, &task.kind) else {
@@ -55,7 +55,7 @@ impl Machine {
 
     pub(super) fn iterate(&mut self, task: &Task, verdict: &Data) -> Step {
         self.raise(&verdict.labels);
-        let data = self.data.clone();
+        let data = self.at.data.clone();
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
         let (State::For { index, .. }, Kind::For { block, .. }) = (&frame.state, &task.kind) else {
             return Step::Go(Move::Leave);

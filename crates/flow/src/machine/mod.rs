@@ -1,17 +1,22 @@
 //! The pure machine: `(state, event) → (state, intents)`.
 //!
-//! It has no I/O, clock or randomness: the same events over the same program give the same intents.
-//! It waits at every expression, call and pause; at most one intent is open at a time. The state is a
-//! stack of frames, so that it can hold several branches later.
+//! It has no I/O, clock or randomness: the same events in the same order over the same program give the
+//! same intents. It waits at every expression, call and pause. The state is a tree of strands, one for each
+//! branch, each with a stack of frames; what each waits for is open at once. Evaluations, steps and timers
+//! are numbered in the order in which the machine asks.
 
 mod event;
+mod fork;
 mod frame;
+mod listening;
 mod looping;
 mod scope;
 mod step;
+mod strand;
+mod timing;
 mod trying;
 
-pub use event::{EvalId, Evaluation, Event, Intent, Labelled, MachineError, Start, TimerId};
+pub use event::{EmitId, EvalId, Evaluation, Event, Intent, Labelled, ListenId, MachineError, Open, Start, TimerId};
 
 use crate::{
     Program,
@@ -20,23 +25,39 @@ use crate::{
     program::task::Expr,
 };
 use frame::{Data, Frame, Purpose, TaskFrame};
-use mandate_kernel::{Duration, FunctionName, Labels, Limits, RunId, StepPath, StepSeq, Timestamp};
+use mandate_kernel::{FunctionName, Labels, Limits, RunId, StepPath, StepSeq, Timestamp};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use step::{Move, Step};
+use strand::{Others, Strand, StrandId, Waiting};
 
 /// A program and the state of one run of it.
 ///
-/// It waits at every expression, call and pause; at most one intent is open at a time.
+/// It waits at every expression, call and pause. Each branch of a `fork` waits for itself, so that several
+/// intents may be open. Told the same events in the same order it is the same machine: whoever replays a
+/// run does all evaluations at once in the order asked, and tells all else in the order it was told.
 ///
 /// # Labels (I7)
 /// Every value carries labels, coarse and sound. The result of an expression has the join of the
 /// labels of all it was lent; the result of a call that of the returned labels and of its arguments.
-/// To both the machine joins the label of the control flow, which *rises for the rest of the run* by
+/// To both the machine joins the label of the control flow, which *rises for the rest of the branch* by
 /// the labels of each condition (`if`, `switch`, `while`), each collection of a `for`, each error
 /// looked at by a `catch`, and, inside a `try`, each value whose computation could have failed. That
-/// over-approximates: a branch that has ended still counts. What it buys is that no assignment can be
+/// over-approximates: a way that was left still counts. What it buys is that no assignment can be
 /// missed. Timing, and that a run ends, are not covered.
+///
+/// A branch begins with the label of its fork's control flow, and its fork goes on with the join of all
+/// of theirs. Where one branch decides whether others go on, they rise with it: all of the run if
+/// something in the branch says `then: end`, its competitors in a competition, every branch inside a `try`
+/// that encloses the fork. In a competition, and under a `timeout`, time decides by itself: there the
+/// labels of arguments, results and pauses count as conditions do, so that the label of what follows has
+/// all that could have influenced who was first.
+///
+/// # Context
+/// Each branch has its own `$context`, which begins as its fork's. When the fork is done, what they
+/// exported is put together in the order of the document: of objects each member that a branch has set,
+/// changed or removed; anything else as a whole; what comes later in the document wins. A competition
+/// goes on with the winner's, `then: end` with that of its branch.
 #[derive(Debug, Clone)]
 pub struct Machine {
     program: Arc<Program>,
@@ -48,27 +69,13 @@ pub struct Machine {
     input: Data,
     /// `$workflow`, once asked for.
     workflow: Option<Arc<Value>>,
-    context: Data,
-    /// The data that flows from task to task.
-    data: Data,
-    /// The label of the control flow. Only rises.
-    pc: Labels,
-    frames: Vec<Frame>,
-    waiting: Waiting,
+    /// The strand that is driven, or was last.
+    at: Strand,
+    others: Others,
+    /// The timer of the workflow's `timeout`.
+    deadline: Option<TimerId>,
+    ended: bool,
     counts: Counts,
-}
-
-/// What the machine waits for.
-#[derive(Debug, Clone)]
-enum Waiting {
-    /// An evaluation, with the labels of what was lent.
-    Evaluation { id: EvalId, labels: Labels, purpose: Purpose },
-    /// A call, with the labels of its arguments.
-    Call { seq: StepSeq, labels: Labels },
-    /// A timer.
-    Timer { id: TimerId },
-    /// Nothing: the run has ended.
-    Ended,
 }
 
 /// What was counted so far.
@@ -78,28 +85,41 @@ struct Counts {
     calls: u32,
     timers: u32,
     tasks: u32,
+    strands: u32,
+    emits: u32,
+    listens: u32,
 }
 
 impl Machine {
-    /// The version of the machine's behaviour. A run is replayed only by the version that began it.
+    /// The version of the machine's behaviour. A run is replayed only by a machine of the version that
+    /// began it. It rises when a document that was accepted before would behave differently; branches
+    /// changed nothing for documents without them, so that it is still the first.
     pub const VERSION: u32 = 1;
 
     /// Begins a run.
     #[must_use]
     pub fn start(program: Arc<Program>, start: Start) -> (Self, Vec<Intent>) {
         let input = Data::from(start.input);
+        let root = Strand {
+            id: StrandId::ROOT,
+            above: None,
+            context: Data::new(Value::Object(Map::new()), Labels::default()),
+            data: input.clone(),
+            pc: Labels::default(),
+            frames: Vec::new(),
+            waiting: Waiting::Branches,
+        };
         let mut machine = Self {
             program,
             run: start.run,
             started_at: start.started_at,
             now: start.started_at,
             workflow: None,
-            context: Data::new(Value::Object(Map::new()), Labels::default()),
-            data: input.clone(),
             input,
-            pc: Labels::default(),
-            frames: Vec::new(),
-            waiting: Waiting::Ended,
+            at: root,
+            others: Others::default(),
+            deadline: None,
+            ended: false,
             counts: Counts::default(),
         };
         let intents = machine.drive(Move::Start);
@@ -109,40 +129,78 @@ impl Machine {
     /// Tells the machine what happened.
     ///
     /// # Errors
-    /// [`MachineError`] when the event isn't the one the machine waits for; the state is unchanged.
+    /// [`MachineError`] when the event isn't one the machine waits for; the state is unchanged.
     pub fn apply(&mut self, event: Event) -> Result<Vec<Intent>, MachineError> {
-        let next = match (&self.waiting, event) {
-            (Waiting::Evaluation { id, labels, purpose }, Event::Evaluated { id: told, result }) if *id == told => {
-                let (labels, purpose) = (labels.clone(), *purpose);
+        if self.ended {
+            return Err(MachineError::Ended { told: format!("of {}", event.answers()) });
+        }
+        if let Event::Woke { id, at } = event
+            && let Some(next) = self.overdue(id, at)
+        {
+            return Ok(self.drive(next));
+        }
+        let answers = event.answers();
+        if let Event::Received { id, at, event } = event {
+            let Some(next) = self.received(id, event) else {
+                return Err(MachineError::Mismatch { waiting: self.open_list(), told: format!("of {answers}") });
+            };
+            self.now = at;
+            return Ok(next.map(|next| self.drive(next)).unwrap_or_default());
+        }
+        let waits = self.strands().find(|strand| strand.waiting.open() == Some(answers)).map(|strand| strand.id);
+        if !waits.is_some_and(|waits| self.switch(waits)) {
+            return Err(MachineError::Mismatch { waiting: self.open_list(), told: format!("of {answers}") });
+        }
+        let waiting = std::mem::replace(&mut self.at.waiting, Waiting::Branches);
+        let next = match (waiting, event) {
+            (Waiting::Evaluation { labels, purpose, .. }, Event::Evaluated { result, .. }) => {
                 self.evaluated(labels, purpose, result)
             }
-            (Waiting::Call { seq, labels }, Event::Returned { seq: told, at, result }) if *seq == told => {
-                let labels = labels.clone();
+            (Waiting::Call { labels, .. }, Event::Returned { at, result, .. }) => {
                 self.now = at;
                 self.returned(&labels, result)
             }
-            (Waiting::Timer { id }, Event::Woke { id: told, at }) if *id == told => {
+            (_, Event::Woke { at, .. }) => {
                 self.now = at;
                 Move::Woken
             }
-            (Waiting::Ended, event) => return Err(MachineError::Ended { told: name(&event) }),
-            (waiting, event) => {
-                return Err(MachineError::Mismatch { waiting: waiting.to_string(), told: name(&event) });
+            (_, Event::Emitted { at, .. }) => {
+                self.now = at;
+                // What a task that only tells gives is what it was given, as a pause does.
+                Move::Woken
             }
+            // What answers the same is of the same kind.
+            _ => Move::Leave,
         };
         Ok(self.drive(next))
     }
 
-    /// The labels of the control flow so far.
+    /// The labels of the control flow so far, of all branches.
     #[must_use]
-    pub const fn control_labels(&self) -> &Labels {
-        &self.pc
+    pub fn control_labels(&self) -> Labels {
+        self.strands().fold(Labels::default(), |labels, strand| labels.join(&strand.pc))
     }
 
     /// Whether the run has ended.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
-        matches!(self.waiting, Waiting::Ended)
+        self.ended
+    }
+
+    /// Everything that stands open: asked for, not told, and not withdrawn.
+    #[must_use]
+    pub fn open(&self) -> Vec<Open> {
+        if self.ended {
+            return Vec::new();
+        }
+        let mut all: Vec<Open> = self.strands().flat_map(Strand::open).chain(self.deadline.map(Open::Timer)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn open_list(&self) -> String {
+        let open: Vec<String> = self.open().iter().map(ToString::to_string).collect();
+        if open.is_empty() { "nothing".to_owned() } else { open.join(", ") }
     }
 
     fn evaluated(&mut self, labels: Labels, purpose: Purpose, result: Result<Value, ExprError>) -> Move {
@@ -164,7 +222,8 @@ impl Machine {
         let failure = match result {
             Ok(output) => match fits(&output.value) {
                 Ok(()) => {
-                    let data = Data::new(output.value, output.labels.join(lent).join(&self.pc));
+                    let data = Data::new(output.value, output.labels.join(lent).join(&self.at.pc));
+                    self.timed(&data.labels);
                     self.witness(&data.labels);
                     return Move::Output(data);
                 }
@@ -179,21 +238,8 @@ impl Machine {
         Move::Throw(Failure { labels: failure.labels.join(lent), ..failure })
     }
 
-    /// Notes that the run went one way and not another because of data with these labels.
-    fn raise(&mut self, labels: &Labels) {
-        self.pc = self.pc.join(labels);
-    }
-
-    /// Notes that a computation on data with these labels did not fail, which a `catch` around here
-    /// could tell from its failing.
-    fn witness(&mut self, labels: &Labels) {
-        if self.frames.iter().any(|frame| matches!(frame, Frame::Task(task) if matches!(task.state, frame::State::Try { handling: false, .. }))) {
-            self.raise(labels);
-        }
-    }
-
     fn top_task(&self) -> Option<&TaskFrame> {
-        self.frames.iter().rev().find_map(|frame| match frame {
+        self.at.frames.iter().rev().find_map(|frame| match frame {
             Frame::Task(task) => Some(&**task),
             Frame::Block { .. } => None,
         })
@@ -201,7 +247,7 @@ impl Machine {
 
     /// The task frame on top of the stack.
     fn task_mut(&mut self) -> Option<&mut TaskFrame> {
-        match self.frames.last_mut() {
+        match self.at.frames.last_mut() {
             Some(Frame::Task(task)) => Some(task),
             _ => None,
         }
@@ -214,11 +260,11 @@ impl Machine {
     /// Lends an expression what it names, and waits for its value. A constant is its own value.
     fn evaluate(&mut self, purpose: Purpose, expression: &Expr, input: &Data) -> Step {
         if let Some(value) = expression.as_constant() {
-            return Step::Go(Move::Got(purpose, Data::new(value.clone(), self.pc.clone())));
+            return Step::Go(Move::Got(purpose, Data::new(value.clone(), self.at.pc.clone())));
         }
         // What an expression can't look at it is not lent, so that it can't pass on its labels either.
         let input = if expression.reads_input() { input.clone() } else { Data::new(Value::Null, Labels::default()) };
-        let mut labels = input.labels.join(&self.pc);
+        let mut labels = input.labels.join(&self.at.pc);
         let mut variables = std::collections::BTreeMap::new();
         for name in expression.variables() {
             let data = self.variable(name);
@@ -227,9 +273,9 @@ impl Machine {
         }
         self.counts.evaluations = self.counts.evaluations.saturating_add(1);
         let id = EvalId(self.counts.evaluations);
-        self.waiting = Waiting::Evaluation { id, labels, purpose };
+        self.at.waiting = Waiting::Evaluation { id, labels, purpose };
         let (path, input) = (self.path(), input.value);
-        Step::Stop(Intent::Evaluate(Evaluation { id, path, expression: expression.clone(), input, variables }))
+        Step::Ask(Intent::Evaluate(Evaluation { id, path, expression: expression.clone(), input, variables }))
     }
 
     fn call(&mut self, function: FunctionName, arguments: Data) -> Step {
@@ -239,46 +285,21 @@ impl Machine {
                 .fault(ErrorKind::Runtime, format!("the run went past the limit of {} steps", Limits::DEFAULT.steps));
         }
         let seq = StepSeq(self.counts.calls);
-        let arguments = arguments.under(&self.pc);
-        self.waiting = Waiting::Call { seq, labels: arguments.labels.clone() };
-        Step::Stop(Intent::Call { seq, path: self.path(), function, arguments: arguments.into_labelled() })
-    }
-
-    fn sleep(&mut self, duration: Duration) -> Step {
-        self.counts.timers = self.counts.timers.saturating_add(1);
-        let id = TimerId(self.counts.timers);
-        self.waiting = Waiting::Timer { id };
-        Step::Stop(Intent::Sleep { id, path: self.path(), duration })
+        let arguments = arguments.under(&self.at.pc);
+        self.timed(&arguments.labels);
+        self.at.waiting = Waiting::Call { seq, labels: arguments.labels.clone() };
+        Step::Ask(Intent::Call { seq, path: self.path(), function, arguments: arguments.into_labelled() })
     }
 
     /// Ends the run past any `catch`: it met a limit that no handler could lift.
     fn fault(&mut self, kind: ErrorKind, detail: String) -> Step {
         let error = WorkflowError::new(kind, detail).at(&self.path());
-        self.end(Failure { error, labels: self.pc.clone() })
+        self.end(Failure { error, labels: self.at.pc.clone() })
     }
 
     fn end(&mut self, failure: Failure) -> Step {
-        self.waiting = Waiting::Ended;
-        self.frames.clear();
-        Step::Stop(Intent::Fault { error: failure.error, labels: failure.labels.join(&self.pc) })
-    }
-}
-
-impl std::fmt::Display for Waiting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Evaluation { id, .. } => write!(f, "evaluation {}", id.0),
-            Self::Call { seq, .. } => write!(f, "step {}", seq.0),
-            Self::Timer { id } => write!(f, "timer {}", id.0),
-            Self::Ended => f.write_str("nothing"),
-        }
-    }
-}
-
-fn name(event: &Event) -> String {
-    match event {
-        Event::Evaluated { id, .. } => format!("of evaluation {}", id.0),
-        Event::Returned { seq, .. } => format!("of step {}", seq.0),
-        Event::Woke { id, .. } => format!("of timer {}", id.0),
+        let labels = failure.labels.join(&self.control_labels());
+        self.at.frames.clear();
+        Step::End(Intent::Fault { error: failure.error, labels })
     }
 }

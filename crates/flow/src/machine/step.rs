@@ -19,7 +19,7 @@ use serde_json::Value;
 const MAX_TASKS: u32 = 10 * Limits::DEFAULT.steps;
 
 /// What is to be done next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Move {
     /// Begin the run.
     Start,
@@ -27,8 +27,10 @@ pub(super) enum Move {
     Next,
     /// The value of an evaluation is there.
     Got(Purpose, Data),
-    /// The timer on top fired.
+    /// The timer on top fired, or its event was emitted.
     Woken,
+    /// The listening task on top looks at its next event.
+    Listened,
     /// The task on top gave this.
     Output(Data),
     /// The task on top is done.
@@ -41,29 +43,26 @@ pub(super) enum Move {
     Throw(Failure),
 }
 
-/// Go on, or wait with this intent.
+/// How a strand goes on.
 pub(super) enum Step {
+    /// At once.
     Go(Move),
-    Stop(Intent),
+    /// When what is asked for is there.
+    Ask(Intent),
+    /// When its branches are done, or not at all.
+    Rest,
+    /// The run is over.
+    End(Intent),
 }
 
 impl Machine {
-    pub(super) fn drive(&mut self, first: Move) -> Vec<Intent> {
-        let mut next = first;
-        loop {
-            match self.step(next) {
-                Step::Go(more) => next = more,
-                Step::Stop(intent) => return vec![intent],
-            }
-        }
-    }
-
-    fn step(&mut self, next: Move) -> Step {
+    pub(super) fn step(&mut self, next: Move) -> Step {
         match next {
             Move::Start => self.begin_run(),
             Move::Next => self.next_task(),
             Move::Got(purpose, data) => self.got(purpose, data),
             Move::Woken => self.woken(),
+            Move::Listened => self.listened(),
             Move::Output(data) => self.output(data),
             Move::Leave => self.leave(),
             Move::BlockDone => self.block_done(),
@@ -92,22 +91,24 @@ impl Machine {
     }
 
     pub(super) fn enter(&mut self, block: BlockId, path: String, data: Data) -> Step {
-        self.data = data;
-        self.frames.push(Frame::Block { block, index: 0, path });
+        self.at.data = data;
+        self.at.frames.push(Frame::Block { block, index: 0, offset: 0, path });
         Step::Go(Move::Next)
     }
 
     fn next_task(&mut self) -> Step {
-        let Some(Frame::Block { block, index, path }) = self.frames.last() else { return Step::Go(Move::Finish) };
+        let Some(Frame::Block { block, index, offset, path }) = self.at.frames.last() else {
+            return Step::Go(Move::Finish);
+        };
         let program = self.program.clone();
         let found = program.task_at(*block, *index).and_then(|id| Some((id, program.task(id)?)));
         let Some((id, task)) = found else {
-            self.frames.pop();
+            self.pop();
             return Step::Go(Move::BlockDone);
         };
-        let path = StepPath(format!("{path}/{index}/{}", task.name.replace('~', "~0").replace('/', "~1")));
-        let raw = self.data.clone();
-        self.frames.push(Frame::Task(Box::new(TaskFrame {
+        let path = StepPath(format!("{path}/{}/{}", index + offset, task.name.replace('~', "~0").replace('/', "~1")));
+        let raw = self.at.data.clone();
+        self.at.frames.push(Frame::Task(Box::new(TaskFrame {
             task: id,
             path,
             started: self.now,
@@ -116,6 +117,7 @@ impl Machine {
             output: None,
             then: None,
             state: State::Plain,
+            deadline: None,
         })));
         self.counts.tasks = self.counts.tasks.saturating_add(1);
         if self.counts.tasks > MAX_TASKS {
@@ -128,7 +130,7 @@ impl Machine {
     }
 
     fn take_input(&mut self, task: &Task) -> Step {
-        let raw = self.data.clone();
+        let raw = self.at.data.clone();
         if let Some(schema) = &task.input.schema {
             self.witness(&raw.labels);
             if let Err(message) = schema.check(&raw.value) {
@@ -145,7 +147,8 @@ impl Machine {
     fn got(&mut self, purpose: Purpose, data: Data) -> Step {
         let program = self.program.clone();
         match purpose {
-            Purpose::WorkflowInput => return self.enter(program.entry(), "/do".to_owned(), data),
+            Purpose::WorkflowInput => return self.begin_tasks(data),
+            Purpose::RunDeadline => return self.set_run_deadline(&data),
             Purpose::WorkflowOutput => return self.complete(data),
             _ => {}
         }
@@ -158,8 +161,13 @@ impl Machine {
                 if let Some(frame) = self.task_mut() {
                     frame.input = data;
                 }
-                self.body(task)
+                self.before_body(task)
             }
+            Purpose::Emit => self.emit(&data),
+            Purpose::Check(filter, index) => self.checked(task, filter, index, &data),
+            Purpose::Until => self.until(&data),
+            Purpose::Turn => self.turn_shaped(task, data),
+            Purpose::Deadline => self.set_deadline(task, &data),
             Purpose::Arguments => match &task.kind {
                 Kind::Call { function, .. } => self.call(function.clone(), data),
                 _ => Step::Go(Move::Leave),
@@ -170,7 +178,10 @@ impl Machine {
             Purpose::While => self.iterate(task, &data),
             Purpose::Raise => self.raised(task, &data),
             Purpose::Pause => match time::duration(&data.value) {
-                Ok(duration) => self.sleep(duration),
+                Ok(duration) => {
+                    self.timed(&data.labels);
+                    self.sleep(duration)
+                }
                 Err(message) => Step::Go(Move::Throw(Failure {
                     error: WorkflowError::new(ErrorKind::Expression, message).quoting_data(),
                     labels: data.labels,
@@ -181,7 +192,7 @@ impl Machine {
             }
             Purpose::Output => self.shaped(task, data),
             Purpose::Export => self.exported(task, data),
-            Purpose::WorkflowInput | Purpose::WorkflowOutput => Step::Go(Move::Finish),
+            Purpose::WorkflowInput | Purpose::WorkflowOutput | Purpose::RunDeadline => Step::Go(Move::Finish),
         }
     }
 
@@ -191,11 +202,11 @@ impl Machine {
         if truthy(&verdict.value) {
             return self.take_input(task);
         }
-        self.frames.pop();
+        self.pop();
         self.advance(Then::Continue)
     }
 
-    fn body(&mut self, task: &Task) -> Step {
+    pub(super) fn body(&mut self, task: &Task) -> Step {
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
         let (input, path) = (frame.input.clone(), frame.path.clone());
         match &task.kind {
@@ -208,6 +219,10 @@ impl Machine {
             Kind::Raise(error) => self.evaluate(Purpose::Raise, error, &input),
             Kind::Wait(Pause::Fixed(duration)) => self.sleep(*duration),
             Kind::Wait(Pause::Computed(duration)) => self.evaluate(Purpose::Pause, duration, &input),
+            Kind::Fork { branches, compete } => self.fork(branches, *compete),
+            Kind::Emit(event) => self.evaluate(Purpose::Emit, event, &input),
+            Kind::Listen(listen) => self.listen(listen),
+            Kind::Run(_) => self.fault(ErrorKind::Configuration, "`run` is not performed by this version".to_owned()),
             Kind::Refused => {
                 self.fault(ErrorKind::Configuration, "the task was refused when the document was compiled".to_owned())
             }
@@ -270,7 +285,9 @@ impl Machine {
         frame.output = Some(data.clone());
         // The body is over: a failing `output.as` of a `try` is not for its own `catch`.
         frame.state = State::Plain;
-        let Some(task) = program.task(frame.task) else { return Step::Go(Move::Leave) };
+        let id = frame.task;
+        self.clear_deadline();
+        let Some(task) = program.task(id) else { return Step::Go(Move::Leave) };
         match &task.output.shape {
             Some(shape) => self.evaluate(Purpose::Output, shape, &data),
             None => self.shaped(task, data),
@@ -300,26 +317,26 @@ impl Machine {
                 return invalid("export", &message, data);
             }
         }
-        self.context = data.under(&self.pc);
+        self.at.context = data.under(&self.at.pc);
         Step::Go(Move::Leave)
     }
 
     fn leave(&mut self) -> Step {
         let program = self.program.clone();
-        let Some(Frame::Task(frame)) = self.frames.pop() else { return Step::Go(Move::Finish) };
+        let Some(Frame::Task(frame)) = self.pop() else { return Step::Go(Move::Finish) };
         let then = frame.then.or_else(|| program.task(frame.task).map(|task| task.then)).unwrap_or(Then::Continue);
-        self.data = frame.output.unwrap_or(frame.input);
+        self.at.data = frame.output.unwrap_or(frame.input);
         self.advance(then)
     }
 
     /// Follows a flow directive from a task of the block on top.
     fn advance(&mut self, then: Then) -> Step {
-        let Some(Frame::Block { index, .. }) = self.frames.last_mut() else { return Step::Go(Move::Finish) };
+        let Some(Frame::Block { index, .. }) = self.at.frames.last_mut() else { return Step::Go(Move::Finish) };
         match then {
             Then::Continue => *index += 1,
             Then::Task(target) => *index = target,
             Then::Exit => {
-                self.frames.pop();
+                self.pop();
                 return Step::Go(Move::BlockDone);
             }
             Then::End => return Step::Go(Move::Finish),
@@ -328,10 +345,18 @@ impl Machine {
     }
 
     fn block_done(&mut self) -> Step {
-        let data = self.data.clone();
+        if self.at.frames.is_empty() && self.at.above.is_some() {
+            return self.joined();
+        }
+        let data = self.at.data.clone();
+        let program = self.program.clone();
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };
         match &mut frame.state {
-            State::Plain => Step::Go(Move::Output(data)),
+            State::Listen(_) => match program.task(frame.task) {
+                Some(task) => self.turned(task, data),
+                None => Step::Go(Move::Leave),
+            },
+            State::Plain | State::Fork { .. } => Step::Go(Move::Output(data)),
             State::For { index, .. } => {
                 *index += 1;
                 self.turn()
@@ -347,9 +372,9 @@ impl Machine {
     }
 
     fn finish(&mut self) -> Step {
-        self.frames.clear();
+        self.only_this();
         let program = self.program.clone();
-        let data = self.data.clone();
+        let data = self.at.data.clone();
         match &program.output().shape {
             Some(shape) => self.evaluate(Purpose::WorkflowOutput, shape, &data),
             None => self.complete(data),
@@ -358,15 +383,14 @@ impl Machine {
 
     fn complete(&mut self, data: Data) -> Step {
         let program = self.program.clone();
-        let output = data.under(&self.pc);
+        let output = data.under(&self.at.pc);
         if let Some(schema) = &program.output().schema
             && let Err(message) = schema.check(&output.value)
         {
             self.raise(&output.labels);
             return self.fault(ErrorKind::Validation, format!("the output does not fit its schema: {message}"));
         }
-        self.waiting = super::Waiting::Ended;
-        Step::Stop(Intent::Complete { output: output.into_labelled() })
+        Step::End(Intent::Complete { output: output.into_labelled() })
     }
 }
 

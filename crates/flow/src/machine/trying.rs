@@ -28,10 +28,10 @@ impl Machine {
     /// inside `catch` itself goes on up.
     pub(super) fn throw(&mut self, failure: Failure) -> Step {
         let program = self.program.clone();
-        let failure = Failure { error: failure.error.at(&self.path()), labels: failure.labels.join(&self.pc) };
-        while let Some(top) = self.frames.last_mut() {
+        let failure = Failure { error: failure.error.at(&self.path()), labels: failure.labels.join(&self.at.pc) };
+        while let Some(top) = self.at.frames.last_mut() {
             let Frame::Task(frame) = top else {
-                self.frames.pop();
+                self.pop();
                 continue;
             };
             let kind = program.task(frame.task).map(|task| (task, &task.kind));
@@ -46,9 +46,9 @@ impl Machine {
                     return self.ask(task, catch, Purpose::CatchWhen);
                 }
             }
-            self.frames.pop();
+            self.pop();
         }
-        self.end(failure)
+        self.fail_above(failure)
     }
 
     /// Asks the condition for a purpose, or goes on to what follows when there is none.
@@ -133,7 +133,7 @@ impl Machine {
 
     /// Throws the error in hand again, above the `try` on top.
     fn pass_on(&mut self) -> Step {
-        let Some(Frame::Task(frame)) = self.frames.pop() else { return Step::Go(Move::Finish) };
+        let Some(Frame::Task(frame)) = self.pop() else { return Step::Go(Move::Finish) };
         match frame.state {
             State::Try { caught: Some(failure), .. } => Step::Go(Move::Throw(failure)),
             _ => Step::Go(Move::Finish),

@@ -4,7 +4,8 @@
 use super::{schema::Schema, time::Backoff};
 use crate::expr::Expression;
 use mandate_kernel::{Duration, FunctionName};
-use std::sync::Arc;
+use serde_json::Value;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Index of a task in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub(crate) struct TaskId(pub(crate) usize);
 /// Index of a block, a list of tasks, in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BlockId(pub(crate) usize);
+
+/// The variable that holds the raw input of the task that stands around an extended one. No document can
+/// name it: it is not in any scope.
+pub(crate) const EXTENDED: &str = "extended";
 
 /// A shared expression.
 pub(crate) type Expr = Arc<Expression>;
@@ -32,8 +37,15 @@ pub(crate) struct Task {
     pub(crate) output: Filter,
     /// `export`
     pub(crate) export: Filter,
+    /// `timeout`
+    pub(crate) timeout: Option<Timeout>,
     /// `then`
     pub(crate) then: Then,
+    /// The scheme of the authentication of a call, for `$authorization`.
+    pub(crate) scheme: Option<&'static str>,
+    /// Whether it is not written in the document, but stands around a task for its extensions. Its raw
+    /// input is the variable [`EXTENDED`] inside.
+    pub(crate) extended: bool,
     /// What it does.
     pub(crate) kind: Kind,
 }
@@ -79,6 +91,15 @@ pub(crate) enum Kind {
     Raise(Expr),
     /// `wait`
     Wait(Pause),
+    /// `fork`
+    Fork { branches: Vec<Branch>, compete: bool },
+    /// `emit`: the attributes of the event.
+    Emit(Expr),
+    /// `listen`
+    Listen(Box<Listen>),
+    /// `run`
+    #[allow(dead_code, reason = "for the machine, which does not perform it yet")]
+    Run(Process),
     /// Stands for a task that was refused; such a program is never run.
     Refused,
 }
@@ -90,6 +111,123 @@ pub(crate) struct Case {
     pub(crate) then: Then,
 }
 
+/// One branch of a `fork`.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    /// A block of its one task.
+    pub(crate) block: BlockId,
+    /// Whether something in it may end the whole run: it says `then: end`.
+    pub(crate) ends: bool,
+}
+
+/// What a `listen` waits for.
+#[derive(Debug)]
+pub(crate) struct Listen {
+    pub(crate) to: Strategy,
+    /// Those of `to`.
+    pub(crate) filters: Vec<EventMatch>,
+    pub(crate) until: Option<Until>,
+    pub(crate) read: Read,
+    pub(crate) each: Option<EachEvent>,
+}
+
+impl Listen {
+    /// The filter at an index: those of `to`, then those that end it.
+    pub(crate) fn filter(&self, index: usize) -> Option<&EventMatch> {
+        self.filters.get(index).or_else(|| self.enders().get(index.checked_sub(self.filters.len())?))
+    }
+
+    fn enders(&self) -> &[EventMatch] {
+        match &self.until {
+            Some(Until::Consumed(filters)) => filters,
+            _ => &[],
+        }
+    }
+
+    /// How many filters there are.
+    pub(crate) fn ends(&self) -> usize {
+        self.filters.len() + self.enders().len()
+    }
+
+    /// The types of events that may fit; `None` for any.
+    pub(crate) fn types(&self) -> Option<BTreeSet<String>> {
+        if self.filters.is_empty() {
+            return None;
+        }
+        self.filters.iter().chain(self.enders()).map(EventMatch::event_type).collect()
+    }
+}
+
+/// How many of the filters have to be fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    One,
+    Any,
+    All,
+}
+
+/// When a `listen` to `any` ends.
+#[derive(Debug)]
+pub(crate) enum Until {
+    /// When this holds for the list of events taken.
+    Holds(Expr),
+    /// When an event fits one of these.
+    Consumed(Vec<EventMatch>),
+}
+
+/// What of an event the document sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    Data,
+    Envelope,
+    Raw,
+}
+
+/// `foreach` of a `listen`.
+#[derive(Debug)]
+pub(crate) struct EachEvent {
+    pub(crate) item: String,
+    pub(crate) at: String,
+    pub(crate) block: BlockId,
+    /// `output.as`
+    pub(crate) shape: Option<Expr>,
+}
+
+/// A filter on events: every check has to hold.
+#[derive(Debug)]
+pub(crate) struct EventMatch {
+    pub(crate) checks: Vec<Check>,
+}
+
+impl EventMatch {
+    fn event_type(&self) -> Option<String> {
+        self.checks.iter().find_map(|check| match check {
+            Check::Equal { attribute, value: Value::String(name) } if attribute == "type" => Some(name.clone()),
+            _ => None,
+        })
+    }
+}
+
+/// One thing that must be so of an event.
+#[derive(Debug)]
+pub(crate) enum Check {
+    /// The attribute is this.
+    Equal { attribute: String, value: Value },
+    /// The expression holds for the attribute.
+    Holds { attribute: String, holds: Expr },
+    /// A correlation: `[from]`, or `[from, expect]` where the expectation is given.
+    Correlates { values: Expr, expect: Expect },
+}
+
+/// What a correlated value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// As the document says.
+    Given,
+    /// As it was in the first event that fitted so far.
+    First,
+}
+
 /// How long to wait.
 #[derive(Debug)]
 pub(crate) enum Pause {
@@ -97,6 +235,51 @@ pub(crate) enum Pause {
     Fixed(Duration),
     /// ISO 8601 text, or a duration object, from an expression.
     Computed(Expr),
+}
+
+/// How long a task, or the whole run, may take. Raises the standard error `timeout`.
+#[derive(Debug)]
+pub(crate) struct Timeout {
+    /// Since it began.
+    pub(crate) after: Pause,
+}
+
+/// What a `run` starts. `awaited` is `await`, `returns` is `return`.
+#[derive(Debug)]
+#[allow(dead_code, reason = "for the machine, which does not perform it yet")]
+pub(crate) enum Process {
+    /// Another workflow, as a run of its own.
+    Workflow {
+        namespace: String,
+        name: String,
+        /// A semantic version, or `latest`.
+        version: String,
+        /// Its input; without one the task's.
+        input: Option<Expr>,
+        awaited: bool,
+        returns: Return,
+    },
+    /// `{language, code | source, stdin?, arguments?, environment?}`
+    Script { definition: Expr, awaited: bool, returns: Return },
+    /// `{command, stdin?, arguments?, environment?}`
+    Shell { definition: Expr, awaited: bool, returns: Return },
+    /// `{image, name?, command?, ports?, volumes?, environment?, stdin?, arguments?, pullPolicy?, lifetime}`
+    Container { definition: Expr, awaited: bool, returns: Return },
+}
+
+/// What a process gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// What it wrote to its standard output; of a workflow, its output. As by default.
+    Stdout,
+    /// What it wrote to its standard error.
+    Stderr,
+    /// Its exit code.
+    Code,
+    /// `{code, stdout, stderr}`
+    All,
+    /// Null.
+    None,
 }
 
 /// Which errors a `try` catches, and what it does then.
@@ -131,4 +314,6 @@ pub(crate) struct Retry {
     pub(crate) attempts: u32,
     /// Since the first failure.
     pub(crate) within: Option<Duration>,
+    /// How long one attempt may take: compiled to a timeout around the block.
+    pub(crate) each: Option<Duration>,
 }
