@@ -5,7 +5,7 @@ use crate::driver::{Driver, Ended};
 use crate::history::{Returned, Told};
 use crate::step::Wanted;
 use crate::{Engine, EngineError, doubt};
-use mandate_flow::{EmitId, Event, Failure, Labelled, Open, TimerId, WorkflowError};
+use mandate_flow::{EmitId, Event, Failure, Labelled, OfData, Open, TimerId, WorkflowError};
 use mandate_journal::ApprovalState;
 use mandate_kernel::{StepPath, Timestamp};
 use std::sync::Arc;
@@ -101,6 +101,7 @@ impl Driver {
                     title: Some(problem.title),
                     detail: problem.detail,
                     instance: problem.instance.map(StepPath),
+                    of_data: OfData::NONE,
                 };
                 Err(Failure { error, labels: wanted.arguments.labels.clone() })
             }
