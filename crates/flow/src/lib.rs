@@ -7,24 +7,28 @@
 //!
 //! # What is supported
 //!
+//! Every property of the specification's schema has a row in `docs/guide/12-language-support.md`, which the
+//! test `matrix` makes by compiling a document for each. In short:
+//!
 //! | Part | How |
 //! |---|---|
-//! | `document`, `input`, `output`, `do` | whole; `dsl` 1.0.0 to 1.0.3 |
-//! | `evaluate` | `language: jq`, `mode: strict`, as by default |
-//! | `timeout` | of the workflow and of a task, written in place |
-//! | every task | `if`, `input`, `output`, `export`, `then`, `timeout`, `metadata` |
-//! | `call` | a registered function by name, `with` arguments |
-//! | `do`, `set`, `switch`, `for`, `raise`, `wait` | whole, but for `raise` by reference |
-//! | `fork` | whole, also competing |
+//! | `document`, `input`, `output`, `do`, `evaluate` | whole; `dsl` 1.0.0 to 1.0.3, jq, strict |
+//! | `use` | whole, but for catalogs other than `default` |
+//! | every task | `if`, `input`, `output`, `export`, `then`, `metadata`, `timeout` |
+//! | `call` | a function of the registry or of the document; `http`, `openapi`, `grpc`, `asyncapi` as calls of the registered function of that name, with canonical arguments |
+//! | `do`, `set`, `switch`, `for`, `raise`, `wait`, `try` | whole |
+//! | `fork`, `timeout` | whole, also competing |
 //! | `emit` | whole; `id`, `source` and `time` are filled in where they are absent |
 //! | `listen` | `one`, `any`, `all`, `until`, `read`, correlation, `foreach` without `export` and a schema |
-//! | `try` | `errors.with`, `as`, `when`, `exceptWhen`, `retry`, `do`, `then` |
-//! | schemas | `type`, `enum`, `const`, `required`, `properties`, `additionalProperties`, `items`, `pattern`, and bounds of numbers, lengths and counts; checked by the machine. `format` and other annotations do not reject |
+//! | `run`, `schedule` | compiled; [`Program::not_performed`] names what no run performs yet |
+//! | schemas | JSON Schema 2020-12 ([`Schema`]), referring only to themselves. `format` and other annotations do not reject |
 //!
-//! All else the language has (`run`, `call: http` and other protocols,
-//! `schedule`, `use`, external schemas, other schema keywords) is refused at compile time as
-//! *not supported yet* ([`UNSUPPORTED`]). What the language does not have is refused as unknown. Each
-//! finding ([`Diagnostic`]) names file, line and column; all are given at once.
+//! [`Program::needs`] tells what an operator must have turned on, [`Program::authentications`] and
+//! [`Program::secrets`] which credentials a document asks for, [`Program::schedule`] when it starts by itself.
+//!
+//! All else the language has (`call: mcp`, `call: a2a`, external schemas) is
+//! refused at compile time as *not supported yet* ([`UNSUPPORTED`]). What the language does not have is
+//! refused as unknown. Each finding ([`Diagnostic`]) names file, line and column; all are given at once.
 //!
 //! # Where the specification leaves a choice
 //! - A task whose `if` does not hold is skipped: its input passes by, its `then` does not count.
@@ -49,10 +53,23 @@
 //!   and without `expect` the first event that fits sets what is expected. `raw` is `data` as text.
 //! - A `timeout` runs while the task's own body does, without `if`, `input`, `output` and `export`. It cuts
 //!   off what is in there; the error is raised in the task's place, outside its own `catch`.
+//! - A function of the document gets `with` as its input, the call's input without one. It sees the context,
+//!   not the loops around its call, and can't reach itself.
+//! - What stands in `use` otherwise is read where it is referred to, with the variables known there.
+//! - Extensions don't change data that passes by them, and don't extend each other
+//!   (`crates/flow/src/program/extension.rs` has all rules).
+//! - A URI template expands `{name}` from the task's input, percent-encoded; a value that would make a segment
+//!   of the path `.` or `..` is an error. Of an endpoint that is an expression only a text counts.
+//! - A text of a process (`command`, `code`, …) is an expression as a whole or not at all.
+//! - Cron has five fields, in UTC. An event's attribute is matched by equality or an expression.
 //!
 //! # Stricter than the specification
 //! - A credential written into the document is refused, by name (`Authorization`, `password`, …) and by
-//!   form (`Bearer …`). `$secrets` is refused in every expression: none ever sees a secret (I4).
+//!   form (`Bearer …`). `$secrets` is refused in every expression: none ever sees a secret (I4). An
+//!   authentication is a slot: `${ $secrets.NAME }` fills its password or token as a whole, and a credential
+//!   out of the run's data needs the operator's switch ([`Need::CallerSuppliedCredentials`]).
+//! - A function's version and other catalogs than `default` are refused: a Worker pins its functions.
+//! - A schema's unknown keywords are refused, and references to outside of it.
 //! - YAML holds one document without duplicate keys, anchors, aliases and tags, and only numbers that
 //!   JSON keeps exactly ([`yaml`]).
 //!
@@ -65,7 +82,8 @@
 //! reverse round select sort sort_by split startswith to_entries tonumber tostring type unique unique_by
 //! values with_entries`. Everything else is refused at compile time.
 //!
-//! Variables: `$context $input $output $task $workflow $runtime`, those of loops (`$item`, `$index`, or
+//! Variables: `$context $input $output $task $workflow $runtime`, in `with` of a call by protocol
+//! `$authorization` (its `scheme`; its `parameter` is always null), those of loops (`$item`, `$index`, or
 //! as named) and of `catch` (`$error`, or as named).
 //!
 //! It differs from jq where a replay or a sum of money would suffer: a value is its canonical form
@@ -88,4 +106,6 @@ pub use expr::{ExprError, Expression, evaluate};
 pub use machine::{
     EmitId, EvalId, Evaluation, Event, Intent, Labelled, ListenId, Machine, MachineError, Open, Start, TimerId,
 };
-pub use program::{Program, Schema};
+pub use program::{
+    AuthenticationSlot, Cron, EventFilter, EventStrategy, Need, Predicate, Program, ReadAs, Schedule, Schema,
+};

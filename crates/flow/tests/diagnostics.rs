@@ -55,10 +55,25 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("document: 1\ndo: []", &["flow.type 1:11"]),
     ("do: {}", &["flow.type 1:5"]),
     ("doo: []", &["flow.missing 0:1", "flow.unknown-key 1:1"]),
-    ("schedule: {every: {hours: 1}}\ndo: []", &["flow.unsupported 1:1"]),
     ("timeout: {before: PT1S}\ndo: []", &["flow.missing 1:10", "flow.unknown-key 1:11"]),
+    ("schedule: {every: {hours: 1}}\ndo: []", &["compiled"]),
+    ("schedule: {}\ndo: []", &["flow.schedule 1:11"]),
+    (
+        "schedule: {every: PT0S, after: PT0.5S, read: raw}\ndo: []",
+        &["flow.duration 1:19", "flow.duration 1:32", "flow.schedule 1:40"],
+    ),
+    ("schedule: {cron: '0 0 30 2 *'}\ndo: []", &["flow.cron 1:18"]),
+    ("schedule: {cron: every day}\ndo: []", &["flow.cron 1:18"]),
+    ("schedule: {on: {one: {with: {}}}}\ndo: []", &["flow.type 1:29"]),
+    ("schedule: {on: {any: [], all: []}}\ndo: []", &["flow.schedule 1:16"]),
+    ("schedule: {on: {any: [], until: {one: {with: {type: x}}}}}\ndo: []", &["flow.unsupported 1:26"]),
+    ("schedule: {on: {one: {with: {type: x}, correlate: {}}}}\ndo: []", &["flow.unsupported 1:40"]),
+    ("timeout: {after: PT1S}\ndo: []", &["compiled"]),
+    ("timeout: {after: PT0S}\ndo: []", &["flow.duration 1:18"]),
+    ("timeout: PT1S\ndo: []", &["flow.reference 1:10"]),
+    ("timeout: long\nuse: {timeouts: {long: {after: 3}}}\ndo: []", &["flow.duration 2:32"]),
     ("evaluate: {mode: loose}\ndo: []", &["flow.unsupported 1:12"]),
-    ("use: {errors: {}, odd: 1}\ndo: []", &["flow.unsupported 1:7", "flow.unknown-key 1:19"]),
+    ("use: {errors: {}, odd: 1}\ndo: []", &["flow.unknown-key 1:19"]),
     // Tasks.
     ("do:\n  - a: {set: {x: 1}}\n    b: {set: {x: 1}}", &["flow.item 2:5"]),
     ("do: [{}]", &["flow.item 1:6"]),
@@ -69,6 +84,8 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("do: [{a: {set: {x: 1}}}, {a: {set: {x: 1}}}]", &["flow.duplicate-task 1:27"]),
     ("do: [{a: {set: {x: 1}, foo: bar}}]", &["flow.unknown-key 1:24"]),
     ("do: [{a: {set: {x: 1}, timeout: {after: soon}}}]", &["flow.duration 1:41"]),
+    ("do: [{a: {set: {x: 1}, timeout: {after: PT1S}}}]", &["compiled"]),
+    ("do: [{a: {set: {x: 1}, timeout: {after: '${ $nope }'}}}]", &["expr.variable 1:45"]),
     ("do: [{a: {set: {x: 1}, then: b}}]", &["flow.target 1:30"]),
     ("do: [{a: {do: [{c: {set: {x: 1}, then: b}}]}}, {b: {set: {x: 1}}}]", &["flow.target 1:40"]),
     ("do: [{a: {set: {x: 1}, then: 3}}]", &["flow.type 1:30"]),
@@ -87,11 +104,92 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("do: [{a: {fork: {branches: [{b: {set: {x: 1}}}, {b: {set: {x: 2}}}]}}}]", &["flow.duplicate-task 1:50"]),
     ("do: [{a: {listen: {to: {any: []}}, foreach: {}}}]", &["flow.missing 1:45"]),
     ("do: [{a: {emit: {event: {}}, odd: 1}}]", &["flow.missing 1:25", "flow.unknown-key 1:30"]),
-    ("do: [{a: {run: {shell: {command: ls}}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {run: {shell: {command: 'echo ${HOME} $1'}}}}]", &["compiled"]),
+    ("do: [{a: {run: {shell: {}}}}]", &["flow.missing 1:24"]),
+    ("do: [{a: {run: {}}}]", &["flow.run 1:11"]),
+    ("do: [{a: {run: {shell: {command: ls}, script: {language: js, code: x}}}}]", &["flow.run 1:11"]),
+    ("do: [{a: {run: {script: {language: perl, code: x}}}}]", &["flow.value 1:36"]),
+    ("do: [{a: {run: {script: {language: js}}}}]", &["flow.run 1:25"]),
+    (
+        "do: [{a: {run: {script: {language: js, source: {endpoint: 'https://x.example/a.js'}}}}}]",
+        &["flow.unsupported 1:40"],
+    ),
+    ("do: [{a: {run: {container: {image: x, lifetime: {cleanup: eventually}}}}}]", &["flow.missing 1:49"]),
+    ("do: [{a: {run: {container: {image: x, lifetime: {cleanup: never, after: PT1S}}}}}]", &["flow.run 1:66"]),
+    ("do: [{a: {run: {container: {image: x}, return: some}}}]", &["flow.value 1:48"]),
+    ("do: [{a: {run: {container: {image: x}, await: 1}}}]", &["flow.type 1:47"]),
+    ("do: [{a: {run: {workflow: {namespace: n, name: a_b, version: '1'}}}}]", &["flow.name 1:48", "flow.name 1:62"]),
+    ("do: [{a: {run: {workflow: {namespace: n, name: w, version: latest}, return: code}}}]", &["flow.run 1:27"]),
     // Calls.
-    ("do: [{a: {call: http, with: {}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {call: http, with: {}}}]", &["flow.missing 1:29", "flow.missing 1:29"]),
+    ("do: [{a: {call: http}}]", &["flow.missing 1:10"]),
+    (
+        "do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/{id}', odd: 1}}}]",
+        &["flow.unknown-key 1:79"],
+    ),
+    ("do: [{a: {call: http, with: {method: 'get it', endpoint: /relative}}}]", &["flow.value 1:38", "flow.uri 1:58"]),
+    ("do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/{a,b}'}}}]", &["flow.uri 1:53"]),
+    ("do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/{id'}}}]", &["flow.uri 1:53"]),
+    ("do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/id}'}}}]", &["flow.uri 1:53"]),
+    ("do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/a/../b'}}}]", &["flow.uri 1:53"]),
+    ("do: [{a: {call: http, with: {method: get, endpoint: 'https://h .example'}}}]", &["flow.uri 1:53"]),
+    ("do: [{a: {call: http, with: {method: get, endpoint: 'https://u:p@h.example'}}}]", &["flow.credential 1:53"]),
+    (
+        "do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example', headers: {'a b': x, c: 1}, query: [], output: xml, redirect: 1}}}]",
+        &["flow.value 1:84", "flow.type 1:97", "flow.type 1:108", "flow.value 1:120", "flow.type 1:135"],
+    ),
+    (
+        "do: [{a: {call: http, with: {method: get, endpoint: {uri: 'https://h.example', authentication: {use: nope}}}}}]",
+        &["flow.reference 1:102"],
+    ),
+    (
+        "do: [{a: {call: http, with: {method: get, endpoint: {uri: 'https://h.example', authentication: {bearer: {use: nope}}}}}}]",
+        &["flow.reference 1:111"],
+    ),
+    (
+        "do: [{a: {call: http, with: {method: get, endpoint: {uri: 'https://h.example', authentication: {}}}}}]",
+        &["flow.authentication 1:96"],
+    ),
+    ("do: [{a: {call: openapi, with: {document: {endpoint: 'https://h.example/a.json'}}}}]", &["flow.missing 1:32"]),
+    (
+        "do: [{a: {call: grpc, with: {proto: {endpoint: 'file:///a.proto'}, method: m, service: {name: s, host: -h, port: 70000}}}}]",
+        &["flow.value 1:104", "flow.value 1:114"],
+    ),
+    (
+        "do: [{a: {call: asyncapi, with: {document: {endpoint: 'https://h.example'}, operation: o}}}]",
+        &["flow.call 1:33"],
+    ),
+    (
+        "do: [{a: {call: asyncapi, with: {document: {endpoint: 'https://h.example'}, operation: o, protocol: kafka, message: {}}}}]",
+        &["flow.unsupported 1:91"],
+    ),
+    (
+        "do: [{a: {call: asyncapi, with: {document: {endpoint: 'https://h.example'}, operation: o, subscription: {consume: {}}}}}]",
+        &["flow.call 1:115"],
+    ),
+    ("do: [{a: {call: mcp, with: {}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {call: a2a, with: {}}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {call: 'https://h.example/f.yaml'}}]", &["flow.unsupported 1:17"]),
+    ("do: [{a: {call: 'log:1.0.0'}}]", &["flow.unsupported 1:17"]),
+    ("do: [{a: {call: log@default}}]", &["compiled"]),
+    ("use: {functions: {f: {call: f}}}\ndo: [{a: {call: f}}]", &["flow.cycle 1:29"]),
+    ("use: {functions: {f: {do: [{x: {call: g}}]}, g: {call: f}}}\ndo: []", &["flow.cycle 1:56"]),
+    ("use: {functions: {http: {set: {x: 1}}}}\ndo: []", &["flow.name 1:19"]),
+    (
+        "use: {functions: {f: {set: {x: '${ $item }'}}}}\ndo: [{a: {for: {in: .x}, do: [{b: {call: f}}]}}]",
+        &["expr.variable 1:36"],
+    ),
+    (
+        "use: {catalogs: {default: {endpoint: 'https://h.example'}, other: {endpoint: 'https://h.example'}}}\ndo: []",
+        &["flow.unsupported 1:60"],
+    ),
+    ("use: {secrets: [a, a, 'b c', 3]}\ndo: []", &["flow.duplicate 1:20", "flow.name 1:23", "flow.type 1:30"]),
+    (
+        "use: {retries: {r: {limit: {attempt: {count: 0}}}}, errors: {e: {type: x}}}\ndo: []",
+        &["flow.limit 1:46", "flow.missing 1:65"],
+    ),
     ("do: [{a: {call: Not A Name}}]", &["flow.name 1:17"]),
-    ("do: [{a: {call: 'log:1.0.0@catalog'}}]", &["flow.unsupported 1:11"]),
+    ("do: [{a: {call: 'log:1.0.0@catalog'}}]", &["flow.unsupported 1:17"]),
     ("do: [{a: {call: a.b, with: 3}}]", &["flow.type 1:28"]),
     ("do: [{a: {call: a.b, with: {x: '${ .a '}}}]", &["expr.partial 1:33"]),
     // Switch, for, raise, wait.
@@ -103,16 +201,16 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("do: [{a: {for: {each: i, at: i, in: .x}, do: []}}]", &["flow.variable 1:16"]),
     ("do: [{a: {for: {each: i}, do: []}}]", &["flow.missing 1:16"]),
     ("do: [{a: {for: {in: .x}}}]", &["flow.missing 1:10"]),
-    ("do: [{a: {raise: {error: odd}}}]", &["flow.unsupported 1:19"]),
+    ("do: [{a: {raise: {error: odd}}}]", &["flow.reference 1:26"]),
     ("do: [{a: {raise: {error: {type: x, status: 700}}}}]", &["flow.type 1:44"]),
     ("do: [{a: {raise: {error: {status: 400}}}}]", &["flow.missing 1:26"]),
     ("do: [{a: {wait: soon}}]", &["flow.duration 1:17"]),
     ("do: [{a: {wait: P1Y}}]", &["flow.duration 1:17"]),
     // Try.
     ("do: [{a: {try: []}}]", &["flow.missing 1:10"]),
-    ("do: [{a: {try: [], catch: {retry: named}}}]", &["flow.unsupported 1:28"]),
+    ("do: [{a: {try: [], catch: {retry: named}}}]", &["flow.reference 1:35"]),
     ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {count: 0}}}}}}]", &["flow.limit 1:61"]),
-    ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {duration: PT1S}}}}}}]", &["flow.unsupported 1:54"]),
+    ("do: [{a: {try: [], catch: {retry: {limit: {attempt: {duration: soon}}}}}}]", &["flow.duration 1:64"]),
     ("do: [{a: {try: [], catch: {retry: {backoff: {fibonacci: {}}}}}}]", &["flow.unknown-key 1:46"]),
     ("do: [{a: {try: [], catch: {retry: {jitter: {from: PT2S, to: PT1S}}}}}]", &["flow.duration 1:44"]),
     ("do: [{a: {try: [], catch: {errors: {with: {}}}}}]", &["flow.type 1:43"]),
@@ -139,13 +237,12 @@ const BROKEN: &[(&str, &[&str])] = &[
     ("do: [{a: {call: a.b, with: {h: '${ \"Bearer abcdefghijklmnop\" }'}}}]", &["flow.credential 1:32"]),
     ("do: [{a: {call: a.b, with: {x-api-key: abc}}}]", &["flow.credential 1:40"]),
     ("do: [{a: {set: {client_secret: s}}}]", &["flow.credential 1:32"]),
-    (
-        "use: {authentications: {x: {basic: {username: u, password: p}}}}\ndo: []",
-        &["flow.unsupported 1:7", "flow.credential 1:60"],
-    ),
-    ("use: {authentications: {x: {bearer: {token: t}}}}\ndo: []", &["flow.unsupported 1:7", "flow.credential 1:45"]),
+    ("use: {authentications: {x: {basic: {username: u, password: p}}}}\ndo: []", &["flow.credential 1:60"]),
+    ("use: {authentications: {x: {bearer: {token: t}}}}\ndo: []", &["flow.credential 1:45"]),
     // Schemas.
-    ("input: {schema: {document: {type: object, oneOf: []}}}\ndo: []", &["flow.unsupported 1:43"]),
+    ("input: {schema: {document: {type: object, oneOf: []}}}\ndo: []", &["flow.schema 1:43"]),
+    ("input: {schema: {document: {oneOf: [{type: string}, true], $ref: '#/x'}}}\ndo: []", &["flow.schema 1:18"]),
+    ("input: {schema: {document: {$ref: 'https://h.example/s'}}}\ndo: []", &["flow.unsupported 1:29"]),
     ("input: {schema: {document: {properties: {a: {type: 3}}}}}\ndo: []", &["flow.schema 1:46"]),
     ("input: {schema: {resource: {endpoint: x}}}\ndo: []", &["flow.unsupported 1:18"]),
     ("input: {schema: {format: xml, document: {}}}\ndo: []", &["flow.unsupported 1:18"]),
@@ -174,7 +271,7 @@ fn credentials_are_never_repeated() {
 
 #[test]
 fn several_findings_come_at_once_in_the_order_of_the_text() {
-    let document = format!("{HEAD}do:\n  - a: {{set: {{}}, then: x}}\n  - b: {{call: http}}\nodd: 1\n");
+    let document = format!("{HEAD}do:\n  - a: {{set: {{}}, then: x}}\n  - b: {{call: mcp}}\nodd: 1\n");
     let found = Program::from_yaml("w.yaml", &document).unwrap_err();
     let shown: Vec<_> =
         found.to_string().lines().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect();
@@ -212,6 +309,23 @@ fn hostile_yaml_ends_quickly() {
         assert!(found.as_slice().iter().any(|d| d.code == code), "{code}: {found}");
         assert!(began.elapsed().as_secs() < 5, "{code} took {:?}", began.elapsed());
     }
+    // A large definition and many references to it; functions that call one another twice.
+    let raises: String = (0..900).map(|i| format!("  - t{i}: {{raise: {{error: e}}}}\n")).collect();
+    let large = "x".repeat(500_000);
+    let many = format!("{HEAD}use: {{errors: {{e: {{type: x, status: 400, detail: {large}}}}}}}\ndo:\n{raises}");
+    let began = std::time::Instant::now();
+    let found = Program::from_yaml("w.yaml", &many).unwrap_err();
+    assert!(found.as_slice().iter().any(|d| d.code == "flow.limit"), "{found}");
+    let chain = |length: usize| {
+        let calls: String = (0..length)
+            .map(|i| format!("    f{i}: {{do: [{{a: {{call: f{0}}}}}, {{b: {{call: f{0}}}}}]}}\n", i + 1))
+            .collect();
+        format!("{HEAD}use:\n  functions:\n{calls}    f{length}: {{set: {{x: 1}}}}\ndo: [{{a: {{call: f0}}}}]")
+    };
+    assert!(Program::from_yaml("w.yaml", &chain(30)).is_ok());
+    let found = Program::from_yaml("w.yaml", &chain(300)).unwrap_err();
+    assert!(found.as_slice().iter().any(|d| d.code == "flow.limit"), "{found}");
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     let nested = (0..100).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
     assert!(Program::from_json(nested).is_err());
 }

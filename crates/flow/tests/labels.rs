@@ -81,7 +81,7 @@ fn block(task: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
 fn task() -> impl Strategy<Value = Value> {
     leaf().prop_recursive(3, 12, 3, |inner| {
         let forked = (proptest::collection::vec(inner.clone(), 1..4), any::<bool>());
-        let timed = (inner.clone(), proptest::sample::select(vec![0u64, 3, 7, 50]));
+        let timed = (inner.clone(), proptest::sample::select(vec![1u64, 3, 7, 50]));
         let decorated = (
             inner.clone(),
             proptest::option::of(condition()),

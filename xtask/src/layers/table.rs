@@ -14,6 +14,7 @@ pub(super) const HEAVY: &[&str] = &[
     "jaq-core",
     "jaq-json",
     "jaq-std",
+    "jsonschema",
     "jsonwebtoken",
     "lettre",
     "reqwest",
@@ -50,7 +51,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "mandate-flow",
         uses: &["mandate-kernel"],
-        heavy: &["jaq-core", "jaq-json", "jaq-std"],
+        heavy: &["jaq-core", "jaq-json", "jaq-std", "jsonschema"],
         dev_heavy: &[],
     },
     Layer { name: "mandate-directory", uses: &["mandate-kernel", "mandate-identity"], heavy: &[], dev_heavy: &[] },
@@ -136,7 +137,7 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
         heavy: &["axum", "clap", "reqwest", "tokio"],
         // A test locks the house's database from outside.
-        dev_heavy: &["rusqlite"],
+        dev_heavy: &["jsonschema", "rusqlite"],
     },
     Layer {
         name: "mandate-testkit",

@@ -99,6 +99,7 @@ impl House<'_> {
                     let message = format!("the document calls {function}, which spec.functions does not list");
                     found.push(("function-not-listed", "/spec/functions".to_owned(), message));
                 }
+                found.extend(not_run(&program));
             }
             Err(diagnostics) => {
                 for diagnostic in diagnostics.as_slice() {
@@ -239,6 +240,18 @@ impl House<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// What a document has and no run would do: said here, not when it runs.
+fn not_run(program: &Program) -> Vec<(&'static str, String, String)> {
+    let switches = program.needs().iter().map(|need| {
+        let message = format!("the document needs `{}`, which the operator has not turned on", need.switch());
+        ("invalid-worker", "/spec/document".to_owned(), message)
+    });
+    let later = program.not_performed().into_iter().map(|(pointer, what)| {
+        ("invalid-worker", format!("/spec/document{pointer}"), format!("{what} is not performed by this version yet"))
+    });
+    switches.chain(later).collect()
 }
 
 /// Compiles a document beside the runtime's own threads: a large one takes its time.

@@ -5,9 +5,11 @@ mod eval;
 mod node;
 mod order;
 mod parse;
+mod uri;
 mod value;
 
 pub(crate) use parse::{Refusal, Scope};
+pub(crate) use uri::UriPart;
 pub(crate) use value::{fits, shallow};
 
 use crate::machine::Evaluation;
@@ -43,6 +45,7 @@ enum Template {
     Jq(Node),
     Array(Vec<Template>),
     Object(Vec<(String, Template)>),
+    Uri(Vec<UriPart>),
 }
 
 impl Expression {
@@ -76,6 +79,11 @@ impl Expression {
         }
         let members = members.into_iter().map(|(key, item)| (key, item.template)).collect();
         Self { template: Template::Object(members), variables }
+    }
+
+    /// A URI template, filled from the members of its input.
+    pub(crate) const fn uri(parts: Vec<UriPart>) -> Self {
+        Self { template: Template::Uri(parts), variables: BTreeSet::new() }
     }
 
     /// The value, when nothing needs evaluating.
@@ -112,12 +120,13 @@ impl Template {
             Self::Jq(node) => node.reads_input(),
             Self::Array(items) => items.iter().any(Self::reads_input),
             Self::Object(members) => members.iter().any(|(_, item)| item.reads_input()),
+            Self::Uri(_) => true,
         }
     }
 
     fn texts<'t>(&'t self, found: &mut Vec<&'t str>) {
         match self {
-            Self::Constant(_) => {}
+            Self::Constant(_) | Self::Uri(_) => {}
             Self::Jq(node) => node.texts(found),
             Self::Array(items) => items.iter().for_each(|item| item.texts(found)),
             Self::Object(members) => members.iter().for_each(|(_, item)| item.texts(found)),
@@ -162,6 +171,7 @@ fn fill<'a>(evaluator: &Evaluator<'a>, template: &'a Template, input: &Item<'a>)
         Template::Array(items) => {
             items.iter().map(|item| fill(evaluator, item, input)).collect::<Result<Vec<_>, _>>().map(Value::Array)
         }
+        Template::Uri(parts) => uri::expand(parts, input),
         Template::Object(members) => members
             .iter()
             .map(|(key, item)| Ok((key.clone(), fill(evaluator, item, input)?)))

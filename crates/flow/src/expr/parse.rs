@@ -320,7 +320,7 @@ impl<'s> Reader<'s> {
                 "`$secrets` can't be read: no expression ever sees a secret".to_owned(),
                 Some("bind a credential to the function; it is added where the request leaves"),
             ),
-            "ENV" | "__loc__" | "__prog_args" | "authorization" => self.construct(full, &format!("`{full}`")),
+            "ENV" | "__loc__" | "__prog_args" => self.construct(full, &format!("`{full}`")),
             _ if self.scope.contains(name) => {
                 self.used.insert(name.to_owned());
             }

@@ -4,7 +4,7 @@ use super::{
     Machine,
     frame::{Data, Frame, State, TaskFrame},
 };
-use crate::program::task::Kind;
+use crate::program::task::{EXTENDED, Kind};
 use mandate_kernel::{Labels, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -21,6 +21,13 @@ impl Machine {
             "workflow" => self.workflow(),
             "task" => self.top_task().map_or_else(nothing, |frame| self.descriptor(frame)),
             "input" => self.top_task().map_or_else(nothing, |frame| frame.input.clone()),
+            // What fills the slot is nobody's to see: the parameter is always redacted.
+            "authorization" => {
+                let task = self.top_task().and_then(|frame| self.program.task(frame.task));
+                let scheme = task.and_then(|task| task.scheme);
+                let value = scheme.map_or(Value::Null, |scheme| json!({"scheme": scheme, "parameter": Value::Null}));
+                Data::new(value, Labels::default())
+            }
             "output" => self.top_task().and_then(|frame| frame.output.clone()).unwrap_or_else(nothing),
             _ => {
                 let mut frames = self.upward().flat_map(|strand| strand.frames.iter().rev());
@@ -29,10 +36,14 @@ impl Machine {
         }
     }
 
-    /// A variable that a loop or a `catch` introduced.
+    /// A variable that a loop, a `catch` or an extension introduced.
     fn local(&self, frame: &Frame, name: &str) -> Option<Data> {
         let Frame::Task(frame) = frame else { return None };
-        match (&self.program.task(frame.task)?.kind, &frame.state) {
+        let task = self.program.task(frame.task)?;
+        if name == EXTENDED {
+            return task.extended.then(|| frame.raw.clone());
+        }
+        match (&task.kind, &frame.state) {
             (Kind::For { each, at, .. }, State::For { items, labels, index }) => {
                 let value = if name == each {
                     items.get(*index)?.clone()

@@ -222,6 +222,7 @@ impl Machine {
             Kind::Fork { branches, compete } => self.fork(branches, *compete),
             Kind::Emit(event) => self.evaluate(Purpose::Emit, event, &input),
             Kind::Listen(listen) => self.listen(listen),
+            Kind::Run(_) => self.fault(ErrorKind::Configuration, "`run` is not performed by this version".to_owned()),
             Kind::Refused => {
                 self.fault(ErrorKind::Configuration, "the task was refused when the document was compiled".to_owned())
             }

@@ -1,12 +1,16 @@
 //! Compiles a document: its head, its blocks and what all tasks have in common.
 
 use super::{
+    authentication::AuthenticationSlot,
+    components::Components,
     credential,
+    process::Need,
     reader::{Ptr, Reader},
+    schedule::Schedule,
     task::{BlockId, Filter, Kind, Task, TaskId, Then, Timeout},
 };
 use crate::{
-    Diagnostics, UNSUPPORTED,
+    Diagnostics,
     expr::{Scope, shallow},
     yaml::Spanned,
 };
@@ -17,8 +21,11 @@ use std::collections::BTreeSet;
 /// Tasks of one document.
 const MAX_TASKS: usize = 1_000;
 
+/// Tasks inside of one another, those of functions where they are called. The compiler recurses at each.
+const MAX_NESTING: usize = 64;
+
 /// Keys every task may have.
-const BASE: [&str; 7] = ["if", "input", "output", "export", "then", "timeout", "metadata"];
+const BASE: [&str; 7] = ["if", "input", "output", "export", "timeout", "then", "metadata"];
 
 /// Each kind of task with the keys it adds.
 const KINDS: [(&str, &[&str]); 12] = [
@@ -47,17 +54,27 @@ pub(super) struct Code {
     pub(super) functions: BTreeSet<FunctionName>,
     pub(super) input: Filter,
     pub(super) output: Filter,
-    pub(super) timeout: Option<Timeout>,
     pub(super) entry: Option<BlockId>,
+    pub(super) timeout: Option<Timeout>,
+    pub(super) schedule: Option<Schedule>,
+    pub(super) authentications: Vec<AuthenticationSlot>,
+    pub(super) secrets: BTreeSet<String>,
+    pub(super) needs: BTreeSet<Need>,
+    pub(super) subflows: BTreeSet<(String, String, String)>,
     /// Tasks of the lists read so far, also those that are not compiled yet.
-    counted: usize,
+    pub(super) counted: usize,
     /// Whether it was said that there are too many tasks.
     too_many: bool,
 }
 
 /// Compiles, or says everything that is wrong.
 pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
-    let mut compiler = Compiler { reader: Reader::new(source), code: Code::default() };
+    let mut compiler = Compiler {
+        reader: Reader::new(source),
+        code: Code::default(),
+        components: Components::of(source.value()),
+        nesting: 0,
+    };
     if shallow(source.value(), Limits::DEFAULT.depth) {
         compiler.document(source.value());
         credential::check(&mut compiler.reader, Ptr::Root, source.value(), false);
@@ -79,6 +96,9 @@ pub(super) fn compile(source: &Spanned) -> Result<Code, Diagnostics> {
 pub(super) struct Compiler<'s> {
     pub(super) reader: Reader<'s>,
     pub(super) code: Code,
+    pub(super) components: Components<'s>,
+    /// Tasks around the one that is being compiled.
+    nesting: usize,
 }
 
 /// Names of the tasks of one block, for `then`.
@@ -96,14 +116,17 @@ impl Compiler<'_> {
         self.reader.keys(
             root,
             map,
-            &["document", "input", "output", "do", "evaluate", "use", "timeout"],
-            &["schedule"],
+            &["document", "input", "output", "do", "evaluate", "use", "timeout", "schedule"],
+            &[],
         );
         if let Some(head) = self.reader.required(root, map, "document") {
             self.head(root.key("document"), head);
         }
         if let Some(components) = map.get("use") {
             self.components(root.key("use"), components);
+        }
+        if let Some(schedule) = map.get("schedule") {
+            self.code.schedule = self.schedule(root.key("schedule"), schedule);
         }
         if let Some(evaluate) = map.get("evaluate") {
             self.evaluate(root.key("evaluate"), evaluate);
@@ -121,62 +144,7 @@ impl Compiler<'_> {
         if let Some(tasks) = self.reader.required(root, map, "do") {
             self.code.entry = self.block(root.key("do"), tasks, &with(&scope, &["context"]));
         }
-    }
-
-    fn head(&mut self, ptr: Ptr<'_>, value: &Value) {
-        let Some(map) = self.reader.object(ptr, value) else { return };
-        self.reader.keys(
-            ptr,
-            map,
-            &["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"],
-            &[],
-        );
-        for key in ["dsl", "version"] {
-            let Some(value) = self.reader.required(ptr, map, key) else { continue };
-            let Some(text) = self.reader.text(ptr.key(key), value) else { continue };
-            if !is_semver(text) {
-                self.reader.report(
-                    "flow.version",
-                    ptr.key(key),
-                    format!("`{key}` must be a semantic version such as 1.0.0"),
-                    None,
-                );
-            } else if key == "dsl" && !matches!(text, "1.0.0" | "1.0.1" | "1.0.2" | "1.0.3") {
-                self.reader.report(
-                    UNSUPPORTED,
-                    ptr.key(key),
-                    "this version of the language is not supported yet",
-                    Some("1.0.0 to 1.0.3 are"),
-                );
-            }
-        }
-        for key in ["namespace", "name"] {
-            let Some(value) = self.reader.required(ptr, map, key) else { continue };
-            let Some(text) = self.reader.text(ptr.key(key), value) else { continue };
-            if !is_name(text) {
-                self.reader.report(
-                    "flow.name",
-                    ptr.key(key),
-                    format!(
-                        "`{key}` must be 1 to 63 letters, digits and `-`, starting and ending with a letter or digit"
-                    ),
-                    None,
-                );
-            }
-        }
-        for key in ["title", "summary"] {
-            map.get(key).map(|value| self.reader.text(ptr.key(key), value));
-        }
-        for key in ["tags", "metadata"] {
-            map.get(key).map(|value| self.reader.object(ptr.key(key), value));
-        }
-    }
-
-    fn components(&mut self, ptr: Ptr<'_>, value: &Value) {
-        let Some(map) = self.reader.object(ptr, value) else { return };
-        let known =
-            ["authentications", "errors", "extensions", "functions", "retries", "secrets", "timeouts", "catalogs"];
-        self.reader.keys(ptr, map, &[], &known);
+        self.unused(&scope);
     }
 
     fn evaluate(&mut self, ptr: Ptr<'_>, value: &Value) {
@@ -277,8 +245,10 @@ impl Compiler<'_> {
             input: Filter::default(),
             output: Filter::default(),
             export: Filter::default(),
-            then: Then::Continue,
             timeout: None,
+            then: Then::Continue,
+            scheme: None,
+            extended: false,
             kind: Kind::Refused,
         });
         let condition = map.get("if").and_then(|value| self.reader.expression(ptr.key("if"), value, &inner));
@@ -291,26 +261,40 @@ impl Compiler<'_> {
             .get("export")
             .map(|value| self.filter(ptr.key("export"), value, "as", &export_scope))
             .unwrap_or_default();
+        let timeout = map.get("timeout").and_then(|value| self.timeout(ptr.key("timeout"), value, &inner));
         let then = map.get("then").and_then(|value| self.then(ptr.key("then"), value, names)).unwrap_or(Then::Continue);
         if let Some(metadata) = map.get("metadata") {
             self.reader.object(ptr.key("metadata"), metadata);
         }
-        let timeout = map.get("timeout").and_then(|value| self.timeout(ptr.key("timeout"), value, &inner));
-        let kind = self.kind(ptr, value, map, &inner, names);
+        let slots = self.code.authentications.len();
+        self.nesting += 1;
+        let kind = if self.nesting > MAX_NESTING {
+            let why = format!("tasks nest more than {MAX_NESTING} levels, those of functions included");
+            self.reader.report_key("flow.limit", ptr, why, None);
+            Kind::Refused
+        } else {
+            self.kind(ptr, value, map, &inner, names)
+        };
+        self.nesting -= 1;
+        let call = matches!(kind, Kind::Call { .. });
+        let scheme = self.code.authentications.get(slots).filter(|_| call).map(|slot| slot.scheme);
         if let Some(task) = self.code.tasks.get_mut(id.0) {
             *task = Task {
                 condition,
                 input,
                 output,
                 export,
-                then,
                 timeout,
+                then,
+                scheme,
+                extended: false,
                 kind,
                 name: std::mem::take(&mut task.name),
                 pointer: std::mem::take(&mut task.pointer),
             };
         }
-        id
+        let kind = KINDS.iter().map(|(kind, _)| *kind).find(|kind| map.contains_key(*kind));
+        self.extended(ptr, name, kind.unwrap_or_default(), id)
     }
 
     fn kind(
@@ -351,6 +335,7 @@ impl Compiler<'_> {
             "fork" => self.fork(at, body, scope),
             "emit" => self.emit(at, body, scope),
             "listen" => self.listen(ptr, body, map, scope),
+            "run" => self.run(at, body, scope),
             other => {
                 self.reader.unsupported(at, format!("`{other}`"));
                 None
@@ -403,25 +388,4 @@ impl Compiler<'_> {
         }
         name.to_owned()
     }
-}
-
-/// `MAJOR.MINOR.PATCH`, with the pre-release and build parts of SemVer 2.0.0.
-fn is_semver(text: &str) -> bool {
-    let identifiers =
-        |s: &str| s.split('.').all(|i| !i.is_empty() && i.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-    let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
-    let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
-    let numbers: Vec<_> = core.split('.').collect();
-    let plain =
-        |n: &&str| n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty() && (n.len() == 1 || !n.starts_with('0'));
-    numbers.len() == 3 && numbers.iter().all(plain) && pre.is_none_or(identifiers) && build.is_none_or(identifiers)
-}
-
-fn is_name(text: &str) -> bool {
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
 }

@@ -1,9 +1,9 @@
-//! Compiles what happens beside the one line of tasks: branches and timeouts.
+//! Compiles what happens beside the one line of tasks: branches.
 
 use super::{
     compile::{Code, Compiler},
-    reader::{Ptr, enclosed},
-    task::{BlockId, Branch, Kind, Pause, Then, Timeout},
+    reader::Ptr,
+    task::{BlockId, Branch, Kind, Then},
 };
 use crate::expr::Scope;
 use serde_json::Value;
@@ -49,25 +49,6 @@ impl Compiler<'_> {
             branches.push(Branch { block, ends: self.code.ends(block) });
         }
         Some(Kind::Fork { branches, compete })
-    }
-
-    /// `timeout: {after: …}`
-    pub(super) fn timeout(&mut self, at: Ptr<'_>, value: &Value, scope: &Scope) -> Option<Timeout> {
-        if value.is_string() {
-            self.reader.unsupported(at, "a reference to a timeout");
-            return None;
-        }
-        let map = self.reader.object(at, value)?;
-        self.reader.keys(at, map, &["after"], &[]);
-        let after = self.reader.required(at, map, "after")?;
-        let ptr = at.key("after");
-        let computed = after.as_str().is_some_and(|text| enclosed(text).is_some());
-        let after = if computed {
-            Pause::Computed(self.reader.expression(ptr, after, scope)?)
-        } else {
-            Pause::Fixed(self.reader.duration(ptr, after)?)
-        };
-        Some(Timeout { after })
     }
 }
 

@@ -1,25 +1,43 @@
 //! A compiled Worker document.
 
+mod authentication;
+mod call;
 mod compile;
+mod components;
 mod credential;
+mod dialect;
+mod endpoint;
 mod events;
+mod extension;
+mod head;
 mod kinds;
 mod listening;
+mod occasion;
+mod predicate;
+mod process;
+mod protocol;
 mod reader;
+mod schedule;
 mod schema;
 pub(crate) mod task;
 pub(crate) mod time;
+mod trying;
 
 use crate::{
     Diagnostics,
     yaml::{self, Spanned},
 };
+pub use authentication::AuthenticationSlot;
 use compile::Code;
 use mandate_kernel::{Digest, FunctionName, canonical_json};
+pub use occasion::{EventFilter, EventStrategy};
+pub use predicate::Predicate;
+pub use process::Need;
+pub use schedule::{Cron, ReadAs, Schedule};
 pub use schema::Schema;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
-use task::{BlockId, Filter, Task, TaskId, Timeout};
+use task::{BlockId, Filter, Kind, Task, TaskId, Timeout};
 
 /// A compiled, immutable Worker document.
 #[derive(Debug)]
@@ -79,6 +97,51 @@ impl Program {
         &self.code.functions
     }
 
+    /// Every place that needs a credential, in the order of the compilation.
+    #[must_use]
+    pub fn authentications(&self) -> &[AuthenticationSlot] {
+        &self.code.authentications
+    }
+
+    /// The secrets that fill the document's slots, by name.
+    #[must_use]
+    pub const fn secrets(&self) -> &BTreeSet<String> {
+        &self.code.secrets
+    }
+
+    /// What the document needs that is off unless the operator turns it on.
+    #[must_use]
+    pub const fn needs(&self) -> &BTreeSet<Need> {
+        &self.code.needs
+    }
+
+    /// What compiles and no run performs yet: JSON pointer, and what stands there. For `apply` to refuse.
+    #[must_use]
+    pub fn not_performed(&self) -> Vec<(String, &'static str)> {
+        let mut found = Vec::new();
+        if self.code.schedule.is_some() {
+            found.push(("/schedule".to_owned(), "`schedule`"));
+        }
+        for task in &self.code.tasks {
+            if matches!(task.kind, Kind::Run(_)) {
+                found.push((format!("{}/run", task.pointer), "`run`"));
+            }
+        }
+        found
+    }
+
+    /// The workflows it starts: namespace, name and version.
+    #[must_use]
+    pub const fn subflows(&self) -> &BTreeSet<(String, String, String)> {
+        &self.code.subflows
+    }
+
+    /// When it starts by itself.
+    #[must_use]
+    pub const fn schedule(&self) -> Option<&Schedule> {
+        self.code.schedule.as_ref()
+    }
+
     /// `document.name`
     #[must_use]
     pub fn name(&self) -> &str {
@@ -121,6 +184,7 @@ impl Program {
         &self.code.output
     }
 
+    /// How long a whole run may take.
     pub(crate) const fn timeout(&self) -> Option<&Timeout> {
         self.code.timeout.as_ref()
     }

@@ -115,7 +115,27 @@ impl<'s> Reader<'s> {
         text
     }
 
-    /// The text at a required key.
+    /// True or false.
+    pub(super) fn boolean(&mut self, ptr: Ptr<'_>, value: &Value) -> Option<bool> {
+        let boolean = value.as_bool();
+        if boolean.is_none() {
+            self.report("flow.type", ptr, "this must be true or false", None);
+        }
+        boolean
+    }
+
+    /// One of a closed list of texts.
+    pub(super) fn one_of<'v>(&mut self, ptr: Ptr<'_>, value: &'v Value, known: &[&str]) -> Option<&'v str> {
+        let text = self.text(ptr, value)?;
+        if !known.contains(&text) {
+            let why = format!("this must be one of: {}", known.join(", "));
+            self.report("flow.value", ptr, why, None);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The value at a required key.
     pub(super) fn required<'v>(&mut self, ptr: Ptr<'_>, map: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
         let value = map.get(key);
         if value.is_none() {
@@ -236,17 +256,21 @@ impl<'s> Reader<'s> {
             return None;
         }
         let document = self.required(ptr, map, "document")?;
-        let mut refused = Vec::new();
-        let schema = Schema::compile(document, &ptr.key("document").to_string(), &mut refused);
+        let inside = ptr.key("document").to_string();
+        let refused = match Schema::compile(document) {
+            Ok(schema) => return Some(Arc::new(schema)),
+            Err(refused) => refused,
+        };
         for (pointer, unsupported, message) in refused {
             let code = if unsupported { UNSUPPORTED } else { "flow.schema" };
+            let pointer = format!("{inside}{pointer}");
             if self.found.len() < ENOUGH {
                 self.found.push(self.source.found(code, &pointer, self.source.key_place(&pointer), message, None));
             } else {
                 self.more += 1;
             }
         }
-        Some(Arc::new(schema))
+        None
     }
 
     /// A duration written in the document.

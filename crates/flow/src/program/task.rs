@@ -15,6 +15,10 @@ pub(crate) struct TaskId(pub(crate) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BlockId(pub(crate) usize);
 
+/// The variable that holds the raw input of the task that stands around an extended one. No document can
+/// name it: it is not in any scope.
+pub(crate) const EXTENDED: &str = "extended";
+
 /// A shared expression.
 pub(crate) type Expr = Arc<Expression>;
 
@@ -33,10 +37,15 @@ pub(crate) struct Task {
     pub(crate) output: Filter,
     /// `export`
     pub(crate) export: Filter,
-    /// `then`
-    pub(crate) then: Then,
     /// `timeout`
     pub(crate) timeout: Option<Timeout>,
+    /// `then`
+    pub(crate) then: Then,
+    /// The scheme of the authentication of a call, for `$authorization`.
+    pub(crate) scheme: Option<&'static str>,
+    /// Whether it is not written in the document, but stands around a task for its extensions. Its raw
+    /// input is the variable [`EXTENDED`] inside.
+    pub(crate) extended: bool,
     /// What it does.
     pub(crate) kind: Kind,
 }
@@ -88,6 +97,9 @@ pub(crate) enum Kind {
     Emit(Expr),
     /// `listen`
     Listen(Box<Listen>),
+    /// `run`
+    #[allow(dead_code, reason = "for the machine, which does not perform it yet")]
+    Run(Process),
     /// Stands for a task that was refused; such a program is never run.
     Refused,
 }
@@ -216,13 +228,6 @@ pub(crate) enum Expect {
     First,
 }
 
-/// How long a task, or the whole run, may take.
-#[derive(Debug)]
-pub(crate) struct Timeout {
-    /// `after`
-    pub(crate) after: Pause,
-}
-
 /// How long to wait.
 #[derive(Debug)]
 pub(crate) enum Pause {
@@ -230,6 +235,51 @@ pub(crate) enum Pause {
     Fixed(Duration),
     /// ISO 8601 text, or a duration object, from an expression.
     Computed(Expr),
+}
+
+/// How long a task, or the whole run, may take. Raises the standard error `timeout`.
+#[derive(Debug)]
+pub(crate) struct Timeout {
+    /// Since it began.
+    pub(crate) after: Pause,
+}
+
+/// What a `run` starts. `awaited` is `await`, `returns` is `return`.
+#[derive(Debug)]
+#[allow(dead_code, reason = "for the machine, which does not perform it yet")]
+pub(crate) enum Process {
+    /// Another workflow, as a run of its own.
+    Workflow {
+        namespace: String,
+        name: String,
+        /// A semantic version, or `latest`.
+        version: String,
+        /// Its input; without one the task's.
+        input: Option<Expr>,
+        awaited: bool,
+        returns: Return,
+    },
+    /// `{language, code | source, stdin?, arguments?, environment?}`
+    Script { definition: Expr, awaited: bool, returns: Return },
+    /// `{command, stdin?, arguments?, environment?}`
+    Shell { definition: Expr, awaited: bool, returns: Return },
+    /// `{image, name?, command?, ports?, volumes?, environment?, stdin?, arguments?, pullPolicy?, lifetime}`
+    Container { definition: Expr, awaited: bool, returns: Return },
+}
+
+/// What a process gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// What it wrote to its standard output; of a workflow, its output. As by default.
+    Stdout,
+    /// What it wrote to its standard error.
+    Stderr,
+    /// Its exit code.
+    Code,
+    /// `{code, stdout, stderr}`
+    All,
+    /// Null.
+    None,
 }
 
 /// Which errors a `try` catches, and what it does then.
@@ -264,4 +314,6 @@ pub(crate) struct Retry {
     pub(crate) attempts: u32,
     /// Since the first failure.
     pub(crate) within: Option<Duration>,
+    /// How long one attempt may take: compiled to a timeout around the block.
+    pub(crate) each: Option<Duration>,
 }

@@ -4,9 +4,11 @@
 //! that JSON keeps exactly, bounded size and nesting. Each refusal names its line and column.
 
 mod build;
+mod emit;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use build::Builder;
+pub use emit::emit;
 use mandate_kernel::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;

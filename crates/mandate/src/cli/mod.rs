@@ -11,7 +11,6 @@ mod output;
 mod provider;
 mod signed_in;
 mod time;
-mod yaml;
 
 pub(crate) use error::CliError;
 pub(crate) use exit::Exit;

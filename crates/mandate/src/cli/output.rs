@@ -1,8 +1,9 @@
 //! The process's streams, and the forms of results: data on stdout, everything else on stderr.
 
+use super::CliError;
 use super::args::Format;
-use super::{CliError, yaml};
 use comfy_table::{Table, presets};
+use mandate_flow::yaml;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde_json::Value;
 use std::fmt::Write as _;

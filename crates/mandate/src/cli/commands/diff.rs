@@ -3,7 +3,8 @@
 use crate::cli::args::ApplyArgs;
 use crate::cli::client::{Call, Client};
 use crate::cli::output::{cell, items, shown};
-use crate::cli::{CliError, Exit, Session, manifests, yaml};
+use crate::cli::{CliError, Exit, Session, manifests};
+use mandate_flow::yaml;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -4,8 +4,9 @@ use super::more;
 use crate::cli::args::{DescribeArgs, GetArgs};
 use crate::cli::client::Call;
 use crate::cli::output::{cell, items, plain, shown, table};
-use crate::cli::{CliError, Exit, Session, yaml};
+use crate::cli::{CliError, Exit, Session};
 use mandate_directory::Kind;
+use mandate_flow::yaml;
 use serde_json::{Value, json};
 
 pub(in crate::cli) async fn get(session: &Session<'_>, args: GetArgs) -> Result<Exit, CliError> {

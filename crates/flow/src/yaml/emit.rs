@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-/// The value as a YAML document, ending in a newline.
-pub(crate) fn emit(value: &Value) -> String {
+/// The value as a YAML document, ending in a newline. [`parse`](super::parse) reads back an equal one.
+#[must_use]
+pub fn emit(value: &Value) -> String {
     let mut out = String::new();
     node(&mut out, value, 0);
     if !out.ends_with('\n') {
@@ -150,7 +151,7 @@ mod tests {
         #[test]
         fn what_is_written_reads_back_the_same(value in values()) {
             let text = emit(&value);
-            let read = mandate_flow::yaml::parse("x", &text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+            let read = crate::yaml::parse("x", &text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
             prop_assert_eq!(read.into_value(), value, "{}", text);
         }
     }
