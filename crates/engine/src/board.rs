@@ -252,7 +252,14 @@ impl Driver {
                         json!({"approval": approval, "step": seq, "why": "the branch that asked was cut off"});
                     self.draft.entry(now, EventKind::ApprovalExpired, "system:engine".to_owned(), details)?;
                     let state = ApprovalState::Withdrawn;
-                    self.draft.approval(ApprovalChange::Settle { approval, state, by: None, at: now, answer: None, proof: None });
+                    self.draft.approval(ApprovalChange::Settle {
+                        approval,
+                        state,
+                        by: None,
+                        at: now,
+                        answer: None,
+                        proof: None,
+                    });
                 }
             }
         }

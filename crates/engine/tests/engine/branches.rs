@@ -349,8 +349,7 @@ fn two_doubts_are_resolved_one_by_one() {
 
 #[test]
 fn a_word_on_a_doubt_that_wins_a_competition_withdraws_the_approval_beside_it() {
-    let tasks =
-        json!([{"f": fork(true, &json!([{"gated": write()}, {"doubted": once()}, {"w": {"wait": {"hours": 9}}}]))}, call_after()]);
+    let tasks = json!([{"f": fork(true, &json!([{"gated": write()}, {"doubted": once()}, {"w": {"wait": {"hours": 9}}}]))}, call_after()]);
     let world = world(92, &long(&tasks));
     world.effects.script("once", [Act::Break]);
     world

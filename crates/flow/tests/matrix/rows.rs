@@ -94,13 +94,7 @@ const USE: &[Row] = &[
         "",
     ),
     ("retries", "use.retries", "use: {retries: {r: {delay: PT1S}}}\ndo: [{a: {try: [], catch: {retry: r}}}]", Yes, ""),
-    (
-        "timeouts",
-        "use.timeouts",
-        "use: {timeouts: {t: {after: PT1S}}}\ndo: [{a: {set: {x: 1}, timeout: t}}]",
-        Yes,
-        "",
-    ),
+    ("timeouts", "use.timeouts", "use: {timeouts: {t: {after: PT1S}}}\ndo: [{a: {set: {x: 1}, timeout: t}}]", Yes, ""),
     (
         "functions",
         "use.functions",
@@ -249,7 +243,7 @@ const ERRORS: &[Row] = &[
         "time for one attempt",
         "retryPolicy.limit.attempt.duration",
         "do: [{a: {try: [], catch: {retry: {limit: {attempt: {duration: PT1S}}}}}}]",
-        Later,
+        Yes,
         "",
     ),
 ];
