@@ -139,10 +139,9 @@ fn quiet(
                 seen.push(Seen::Sleep { millis: duration.as_millis() });
                 open.push(Waits { due: clock.plus(*duration), intent });
             }
-            // Told to the engine's house at once, and nothing comes in by itself.
-            Intent::Emit { id, path, event } => {
+            Intent::Emit { path, event, .. } => {
                 seen.push(Seen::Emit { path: path.0.clone(), event: event.clone() });
-                intents.extend(machine.apply(Event::Emitted { id: *id, at: clock }).unwrap());
+                open.push(Waits { due: clock, intent });
             }
             Intent::Listen { .. } => {}
             Intent::Cancel(what) => open.retain(|waits| waits.intent.open() != Some(*what)),
@@ -185,6 +184,7 @@ pub(crate) fn drive_in(
                 Event::Returned { seq, at: clock, result: function(name.as_str(), seq.0, &arguments.value) }
             }
             Intent::Sleep { id, .. } => Event::Woke { id, at: clock },
+            Intent::Emit { id, .. } => Event::Emitted { id, at: clock },
             other => panic!("{other:?} does not wait"),
         };
         told.journal.push(event.clone());
