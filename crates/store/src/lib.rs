@@ -16,6 +16,8 @@
 //! answers all of them after that transaction is on disk.
 
 pub mod bench;
+mod checked;
+mod codec;
 mod sqlite;
 
 pub use sqlite::{PageLimit, Store, StoreConfig, SystemHandle, TenantHandle};

@@ -1,16 +1,16 @@
 //! Browser sessions: begun, found, noted as used, ended.
 
 use super::TenantHandle;
-use super::codec::{digest, one, parse, run};
-use super::common::{blob, ensure_tenant};
+use super::codec::{one, run};
+use super::common::ensure_tenant;
 use super::fault::{Halt, Reading};
+use crate::checked::SessionPerson;
+use crate::codec::{blob, digest, parse};
 use async_trait::async_trait;
 use mandate_directory::{MOST_SESSIONS, SessionRecord, SessionStoreError, Sessions};
 use mandate_journal::StoreError;
-use mandate_kernel::{Digest, GroupName, Principal, Timestamp};
+use mandate_kernel::{Digest, Timestamp};
 use rusqlite::{Connection, Row, params};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 // Epochs only rise, so that their sum tells whether any of them did.
 const BEGIN: &str = "INSERT INTO sessions (tenant, key, subject, who, revocations, created_at, used_at, expires_at)
@@ -25,16 +25,8 @@ const FORGET: &str = "DELETE FROM sessions WHERE tenant = ?1 AND (expires_at <= 
 const CROWD_OUT: &str = "DELETE FROM sessions WHERE tenant = ?1 AND subject = ?2 AND key NOT IN
     (SELECT key FROM sessions WHERE tenant = ?1 AND subject = ?2 ORDER BY created_at DESC, key LIMIT ?3)";
 
-/// What is kept of a person.
-#[derive(Serialize, Deserialize)]
-struct Who {
-    principal: Principal,
-    name: String,
-    groups: BTreeSet<GroupName>,
-}
-
 fn session(row: &Row<'_>) -> Reading<SessionRecord> {
-    let who: Who = parse(row.get_ref(1)?.as_blob().unwrap_or_default(), "a session's person")?;
+    let who: SessionPerson = parse(row.get_ref(1)?.as_blob().unwrap_or_default(), "a session's person")?;
     Ok(SessionRecord {
         key: digest(row.get_ref(0)?.as_blob().unwrap_or_default(), "session key")?,
         principal: who.principal,
@@ -55,12 +47,7 @@ fn unavailable(error: StoreError) -> SessionStoreError {
 impl Sessions for TenantHandle {
     async fn begin(&self, session: &SessionRecord, idle_since: Timestamp) -> Result<(), SessionStoreError> {
         let new = session.clone();
-        if new.principal.tenant != *self.tenant() {
-            let why = format!("a session of tenant {} was given to tenant {}", new.principal.tenant, self.tenant());
-            return Err(SessionStoreError(why));
-        }
-        let who = Who { principal: new.principal.clone(), name: new.name, groups: new.groups };
-        let who = serde_json::to_vec(&who).map_err(|e| SessionStoreError(e.to_string()))?;
+        let who = SessionPerson::encode(self.tenant(), &new)?;
         let subject = new.principal.subject();
         let write = move |conn: &Connection, tenant: &mandate_kernel::Tenant| {
             ensure_tenant(conn, tenant)?;

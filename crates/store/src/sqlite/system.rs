@@ -1,7 +1,8 @@
 //! The closed list of queries without a tenant (I5). They return ids and times, nothing else.
 
-use super::codec::{all, int, named, one};
+use super::codec::{all, one};
 use super::store::Shared;
+use crate::codec::{int, named};
 use async_trait::async_trait;
 use mandate_journal::{StoreError, System};
 use mandate_kernel::{RunId, Tenant, Timestamp};
