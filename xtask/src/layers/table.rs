@@ -18,6 +18,7 @@ pub(super) const HEAVY: &[&str] = &[
     "lettre",
     "reqwest",
     "rusqlite",
+    "sqlx",
     "tokio",
 ];
 
@@ -57,7 +58,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "mandate-store",
         uses: &["mandate-kernel", "mandate-ledger", "mandate-journal", "mandate-vault", "mandate-directory"],
-        heavy: &["rusqlite", "tokio"],
+        heavy: &["rusqlite", "sqlx", "tokio"],
         dev_heavy: &[],
     },
     Layer {

@@ -17,8 +17,6 @@ mod sessions;
 mod store;
 mod system;
 mod tenant;
-#[cfg(test)]
-mod tidy;
 mod transition;
 mod writer;
 
