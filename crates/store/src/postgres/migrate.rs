@@ -6,7 +6,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 
 /// Every schema, in order; the position is the version.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_first.sql"),
+    include_str!("../../migrations/postgres/0002_claims.sql"),
+];
 const GRANTS: &str = include_str!("../../migrations/postgres/grants.sql");
 
 /// One process at a time: a number of our own, "MNDT".

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod change;
+mod claims;
 mod common;
 mod config;
 mod connect;

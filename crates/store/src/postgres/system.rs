@@ -1,11 +1,12 @@
 //! The closed list of queries without a tenant (I5): functions of the owner, which return ids and times.
 
+use super::claims;
 use super::fault::{Reading, sql_error};
 use super::store::Shared;
 use crate::codec::{int, named};
 use async_trait::async_trait;
-use mandate_journal::{StoreError, System};
-use mandate_kernel::{RunId, Tenant, Timestamp};
+use mandate_journal::{Claim, ClaimQuery, StoreError, System};
+use mandate_kernel::{Duration, RunId, Tenant, Timestamp};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::sync::Arc;
@@ -47,6 +48,18 @@ impl System for PostgresSystem {
     async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<(Tenant, RunId)>, StoreError> {
         let query = sqlx::query(DUE).bind(by.as_millis()).bind(int(limit as u64));
         ids(&query.fetch_all(&self.shared.pool).await.map_err(|e| sql_error(&e))?)
+    }
+
+    async fn claim(&self, query: ClaimQuery) -> Result<Vec<Claim>, StoreError> {
+        Ok(claims::claim(&self.shared, &query).await?)
+    }
+
+    async fn hold(&self, node: &str, lease: Duration, runs: &[Claim]) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        Ok(claims::hold(&self.shared, node, lease, runs).await?)
+    }
+
+    async fn release(&self, node: &str, runs: &[(Tenant, RunId)]) -> Result<(), StoreError> {
+        Ok(claims::release(&self.shared, node, runs).await?)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod change;
+mod claims;
 mod codec;
 mod common;
 mod config;

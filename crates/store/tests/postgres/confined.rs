@@ -5,11 +5,11 @@ use crate::server::{Database, Server};
 use crate::{Postgres, fresh, open};
 use mandate_directory::{SessionRecord, Sessions};
 use mandate_journal::{
-    ApprovalChange, ApprovalKind, ApprovalRecord, ApprovalState, Change, Commit, EpochKey, LeaseChange, Log,
-    ResourceWrite, Resources, Runs, SecretRecord, StoreError, Stored, TimerChange, TimerRecord,
+    ApprovalChange, ApprovalKind, ApprovalRecord, ApprovalState, Change, ClaimQuery, Commit, EpochKey, LeaseChange,
+    Log, ResourceWrite, Resources, Runs, SecretRecord, StoreError, Stored, System, TimerChange, TimerRecord,
 };
 use mandate_kernel::{
-    ApprovalId, Attempt, Digest, Labels, Principal, ResourceName, Secret, StepSeq, SystemEntropy, Timestamp,
+    ApprovalId, Attempt, Digest, Duration, Labels, Principal, ResourceName, Secret, StepSeq, SystemEntropy, Timestamp,
 };
 use mandate_ledger::Frontier;
 use mandate_store::PostgresConfig;
@@ -45,6 +45,9 @@ async fn furnish(backend: &Postgres) {
         expires_at: tick(),
     };
     store.begin(&session, Timestamp::EPOCH).await.unwrap();
+    let lease = Duration::from_secs(600);
+    let query = ClaimQuery { node: "one".to_owned(), lease, due_by: Timestamp::EPOCH, limit: 9 };
+    assert_eq!(backend.store.system().claim(query).await.unwrap().len(), 1);
 }
 
 fn approval(at: &Position) -> ApprovalRecord {
@@ -186,6 +189,10 @@ async fn the_role_that_works_can_not_free_itself() {
         "UPDATE approvals SET asked = ''",
         "UPDATE run_state SET tenant = 'b'",
         "UPDATE schema_version SET version = 99",
+        // Claims are made by the owner's functions alone.
+        "INSERT INTO claims (tenant, run, node, until) VALUES ('a', 'r', 'one', now())",
+        "UPDATE claims SET node = 'two'",
+        "DELETE FROM claims",
         "TRUNCATE runs CASCADE",
     ];
     for sql in refused {
@@ -216,8 +223,11 @@ async fn questions_without_a_tenant_are_a_closed_list() {
     let pinned = "true search_path=mandate, pg_temp";
     let ids = "TABLE(tenant text, run text)";
     let expected = [
+        format!("system_claim TABLE(tenant text, run text, epoch bigint) {pinned}"),
         format!("system_due {ids} {pinned}"),
+        format!("system_hold {ids} {pinned}"),
         format!("system_next_due bigint {pinned}"),
+        format!("system_release void {pinned}"),
         format!("system_tenants TABLE(tenant text) {pinned}"),
         format!("system_unfinished {ids} {pinned}"),
     ];

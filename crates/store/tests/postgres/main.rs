@@ -8,6 +8,9 @@
 )]
 
 mod confined;
+#[path = "../contract/claims.rs"]
+#[macro_use]
+mod claims;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod faults;
@@ -33,9 +36,12 @@ struct Postgres {
 
 impl Postgres {
     fn over(database: Database) -> Self {
-        let opening = open(&database, |_| ());
-        let store = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opening)).unwrap();
-        Self { store, database }
+        Self { store: Self::opened(&database), database }
+    }
+
+    fn opened(database: &Database) -> PostgresStore {
+        let opening = open(database, |_| ());
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opening)).unwrap()
     }
 }
 
@@ -70,3 +76,11 @@ impl sessions::SessionBackend for Postgres {
 }
 
 sessions_suite!(crate::fresh);
+
+impl claims::ClaimBackend for Postgres {
+    fn another(&self) -> Option<Box<dyn Backend>> {
+        Some(Box::new(Self { store: Self::opened(&self.database), database: self.database.clone() }))
+    }
+}
+
+claims_suite!(crate::fresh);

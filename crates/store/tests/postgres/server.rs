@@ -38,6 +38,7 @@ pub(crate) struct Server {
 }
 
 /// A database of a server: empty, owned by the owner's role.
+#[derive(Clone)]
 pub(crate) struct Database {
     /// Its name.
     pub(crate) name: String,
