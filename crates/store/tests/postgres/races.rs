@@ -2,10 +2,12 @@
 
 use crate::contract::script::{Position, caller, change, new_run, round, tenant};
 use crate::fresh;
+use crate::server::Server;
 use mandate_journal::{
     Change, Commit, CommitError, EpochKey, Log, ResourceWrite, Resources, Runs, SecretRecord, Transition,
 };
-use mandate_kernel::Timestamp;
+use mandate_kernel::{Secret, Timestamp};
+use mandate_store::PostgresConfig;
 use sqlx::{Connection, PgConnection, Row};
 use tokio::task::JoinSet;
 
@@ -174,4 +176,17 @@ async fn sequencers_compare_and_swap() {
     assert_eq!(store.entries(0, 1000).await.unwrap(), expected);
     let of_run = store.run_entries(&at.run).await.unwrap();
     assert!(of_run.iter().zip(0u64..).all(|((index, _), place)| *index == Some(place)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ceiling_is_measured() {
+    let database = Server::shared().database();
+    let config = || {
+        let [url, owner] = [&database.url, &database.owner_url].map(|url| Secret::new(url.clone()));
+        PostgresConfig::new(url, Some(owner))
+    };
+    let rate = mandate_store::bench::postgres_commit_ceiling(config(), 4, 40).await.unwrap();
+    assert!(rate > 0.0);
+    let store = mandate_store::PostgresStore::open(config()).await.unwrap();
+    assert_eq!(store.of(&caller("bench")).pending(usize::MAX).await.unwrap().len(), 4 + 40);
 }
