@@ -62,14 +62,31 @@ pub(super) async fn keep_payloads(work: &mut Work, payloads: &[SealedPayload]) -
     work.run(query).await.map(drop)
 }
 
+/// Entries as the columns of a statement.
+pub(super) struct EntryColumns<'a> {
+    pub(super) runs: Vec<Option<&'a str>>,
+    pub(super) places: Vec<Option<i64>>,
+    pub(super) bytes: Vec<&'a [u8]>,
+}
+
+impl<'a> EntryColumns<'a> {
+    /// The columns of these, in their order.
+    pub(super) fn of(entries: &'a [Placed]) -> Self {
+        let link = |entry: &'a Placed| entry.link.as_ref();
+        Self {
+            runs: entries.iter().map(|entry| link(entry).map(|(run, _)| run.as_str())).collect(),
+            places: entries.iter().map(|entry| link(entry).map(|(_, seq)| i64::from(*seq))).collect(),
+            bytes: entries.iter().map(|entry| entry.bytes.as_slice()).collect(),
+        }
+    }
+}
+
 /// Writes ledger entries, for the sequencer to find.
 pub(super) async fn append(work: &mut Work, entries: &[Placed]) -> Result<(), sqlx::Error> {
     if entries.is_empty() {
         return Ok(());
     }
-    let runs: Vec<Option<&str>> = entries.iter().map(|e| e.link.as_ref().map(|(run, _)| run.as_str())).collect();
-    let seqs: Vec<Option<i64>> = entries.iter().map(|e| e.link.as_ref().map(|(_, seq)| i64::from(*seq))).collect();
-    let bytes: Vec<&[u8]> = entries.iter().map(|e| e.bytes.as_slice()).collect();
-    let query = work.query(APPEND).bind(runs).bind(seqs).bind(bytes);
+    let EntryColumns { runs, places, bytes } = EntryColumns::of(entries);
+    let query = work.query(APPEND).bind(runs).bind(places).bind(bytes);
     work.run(query).await.map(drop)
 }

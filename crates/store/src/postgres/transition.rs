@@ -1,7 +1,7 @@
 //! A transition, written in as few statements as it takes.
 
 use super::approvals;
-use super::common::{append, bytes, ensure_tenant, keep_payloads, number, owned, revocations};
+use super::common::{EntryColumns, append, bytes, ensure_tenant, keep_payloads, number, owned, revocations};
 use super::fault::{Halt, Reading, Writing, holds_nul};
 use super::work::{Fate, Job, Work};
 use crate::checked::{CheckedTransition, Creation};
@@ -10,17 +10,30 @@ use mandate_journal::{ChainHead, CommitError, LeaseChange, LeaseRecord, TimerCha
 use mandate_kernel::RunId;
 use sqlx::Row;
 
-/// The fence and the run's new state in one statement: no row, no step. The state's columns are named only
-/// when they change, because an index hangs on them.
-const ADVANCE: &str = "UPDATE run_state SET journal_seq = $3, chain_next = $4, chain_last = $5
-    WHERE tenant = $1 AND run = $2 AND journal_seq = $6 AND epoch = $7 AND chain_next = $8
-    AND chain_last IS NOT DISTINCT FROM $9
-    AND ($10::bigint IS NULL OR $10 = (SELECT revocations FROM tenants WHERE tenant = $1))";
-const ADVANCE_TO: &str = "UPDATE run_state SET journal_seq = $3, chain_next = $4, chain_last = $5,
-    state = $11, status = $12
-    WHERE tenant = $1 AND run = $2 AND journal_seq = $6 AND epoch = $7 AND chain_next = $8
-    AND chain_last IS NOT DISTINCT FROM $9
-    AND ($10::bigint IS NULL OR $10 = (SELECT revocations FROM tenants WHERE tenant = $1))";
+/// A step in one statement, because each costs a round trip: the fence with the run's new state, and, if it let
+/// the step pass, the events, the ledger entries and the admission. Entries get their keys in their order, and
+/// after the run's row is locked. A state that stays the same touches no index.
+const STEP: &str = "WITH advanced AS (
+        UPDATE run_state SET journal_seq = $3, chain_next = $4, chain_last = $5,
+            state = coalesce($19::text, state), status = coalesce($20::bytea, status)
+        WHERE tenant = $1 AND run = $2 AND journal_seq = $6 AND epoch = $7 AND chain_next = $8
+            AND chain_last IS NOT DISTINCT FROM $9
+            AND ($10::bigint IS NULL OR $10 = (SELECT revocations FROM tenants WHERE tenant = $1))
+        RETURNING 1
+    ), events AS (
+        INSERT INTO journal (tenant, run, seq, event)
+        SELECT $1, $2, e.seq, e.event FROM unnest($11::bigint[], $12::bytea[]) AS e (seq, event)
+        WHERE EXISTS (SELECT 1 FROM advanced)
+    ), entries AS (
+        INSERT INTO ledger_pending (tenant, run, chain_seq, bytes)
+        SELECT $1, e.run, e.chain_seq, e.bytes
+        FROM unnest($13::text[], $14::bigint[], $15::bytea[]) WITH ORDINALITY AS e (run, chain_seq, bytes, place)
+        WHERE EXISTS (SELECT 1 FROM advanced) ORDER BY e.place
+    ), admitted AS (
+        INSERT INTO admissions (tenant, run, step, attempt, request)
+        SELECT $1, $2, $16::bigint, $17::bigint, $18::bytea FROM advanced WHERE $16 IS NOT NULL
+        ON CONFLICT (tenant, run, step, attempt) DO NOTHING RETURNING 1
+    ) SELECT (SELECT count(*) FROM advanced), (SELECT count(*) FROM admitted)";
 const POSITION: &str =
     "SELECT journal_seq, epoch, chain_next, chain_last FROM run_state WHERE tenant = $1 AND run = $2";
 /// Waits for whoever is moving the run.
@@ -101,18 +114,17 @@ impl Job for CheckedTransition {
 }
 
 async fn write(t: &CheckedTransition, work: &mut Work) -> Writing<()> {
+    let run = t.run.as_str();
     match &t.create {
-        Some(creation) => create(t, creation, work).await?,
+        Some(creation) => {
+            create(t, creation, work).await?;
+            let (seqs, events) = event_columns(t);
+            work.run(work.query(EVENTS).bind(run).bind(seqs).bind(events)).await?;
+            append(work, &t.ledger.entries).await?;
+            admit(t, work).await?;
+        }
         None => advance(t, work).await?,
     }
-    let run = t.run.as_str();
-    if !t.events.is_empty() {
-        let seqs: Vec<i64> = t.events.iter().map(|(seq, _)| int(*seq)).collect();
-        let events: Vec<&[u8]> = t.events.iter().map(|(_, event)| event.as_slice()).collect();
-        work.run(work.query(EVENTS).bind(run).bind(seqs).bind(events)).await?;
-    }
-    append(work, &t.ledger.entries).await?;
-    admit(t, work).await?;
     for change in &t.leases {
         lease(run, change, work).await?;
     }
@@ -156,19 +168,34 @@ async fn create(t: &CheckedTransition, creation: &Creation, work: &mut Work) -> 
     Ok(())
 }
 
+fn event_columns(t: &CheckedTransition) -> (Vec<i64>, Vec<&[u8]>) {
+    t.events.iter().map(|(seq, event)| (int(*seq), event.as_slice())).unzip()
+}
+
 async fn advance(t: &CheckedTransition, work: &mut Work) -> Writing<()> {
     let before = &t.ledger.before;
-    let query = work.query(if t.status.is_some() { ADVANCE_TO } else { ADVANCE });
+    let query = work.query(STEP);
     let query = query.bind(t.run.as_str()).bind(int(t.seq_after()));
     let query = query.bind(i64::from(t.after.next)).bind(owned(t.after.last.as_ref()));
     let query = query.bind(int(t.fence.journal_seq)).bind(int(t.fence.epoch));
     let query = query.bind(i64::from(before.next)).bind(owned(before.last.as_ref()));
     let query = query.bind(t.fence.revocations.map(int));
-    let query = match &t.status {
-        Some((state, status)) => query.bind(*state).bind(status.as_slice()),
-        None => query,
-    };
-    if work.run(query).await? == 1 { Ok(()) } else { Err(why_not(t, work).await?) }
+    let (seqs, events) = event_columns(t);
+    let EntryColumns { runs, places, bytes } = EntryColumns::of(&t.ledger.entries);
+    let query = query.bind(seqs).bind(events).bind(runs).bind(places).bind(bytes);
+    let admission = t.admission.as_ref();
+    let query = query.bind(admission.map(|a| i64::from(a.step.seq.0)));
+    let query = query.bind(admission.map(|a| i64::from(a.step.attempt.0)));
+    let query = query.bind(owned(admission.map(|a| &a.request)));
+    let (state, status) = t.status.as_ref().map(|(state, status)| (*state, status.as_slice())).unzip();
+    let query = query.bind(state).bind(status);
+    let row = work.one(query).await?;
+    let counted = |at| row.as_ref().map_or(Ok(0u64), |row| number(row, at, "a count"));
+    match (counted(0)?, counted(1)?, admission) {
+        (0, ..) => Err(why_not(t, work).await?),
+        (_, 0, Some(spent)) => Err(CommitError::AlreadyAdmitted { step: spent.step.to_string() }.into()),
+        _ => Ok(()),
+    }
 }
 
 async fn stand(t: &CheckedTransition, work: &mut Work, sql: &'static str) -> Reading<Option<Stand>> {
