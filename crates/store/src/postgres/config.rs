@@ -30,7 +30,7 @@ impl PostgresConfig {
             url,
             owner_url,
             connections: 16,
-            acquire_timeout: Duration::from_secs(5),
+            acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
             resolve_timeout: Duration::from_secs(30),
         }

@@ -12,6 +12,8 @@ const MIGRATIONS: &[&str] = &[
 ];
 const GRANTS: &str = include_str!("../../migrations/postgres/grants.sql");
 
+/// A migration takes its time; statements of daily work must not.
+const UNHURRIED: &str = "SET LOCAL statement_timeout = 0";
 /// One process at a time: a number of our own, "MNDT".
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1296974932)";
 const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS mandate";
@@ -46,6 +48,7 @@ pub(super) async fn migrate(owner: &PgConnectOptions, app: &str) -> Result<(), S
 async fn advance(conn: &mut PgConnection, app: &str) -> Result<(), StoreError> {
     let sql = |e: sqlx::Error| sql_error(&e);
     let mut tx = conn.begin().await.map_err(sql)?;
+    sqlx::query(UNHURRIED).execute(&mut *tx).await.map_err(sql)?;
     sqlx::query(LOCK).execute(&mut *tx).await.map_err(sql)?;
     if !has_schema(&mut tx).await? {
         let row = sqlx::query(OTHERS).fetch_one(&mut *tx).await.map_err(sql)?;
