@@ -17,9 +17,10 @@ explore: console
 console:
 	./scripts/console
 
-# Every test of the workspace, documentation tests included; all of them run even if one fails. Then the
-# console in a real browser.
+# Every test of the workspace, documentation tests included; all of them run even if one fails. Those over
+# PostgreSQL start a server of their own. Then the console in a real browser.
 test: console
+	./scripts/ensure-postgresql
 	$(CARGO) test --workspace --locked --no-fail-fast
 	./scripts/e2e
 	@echo "make test: all tests passed"

@@ -7,7 +7,7 @@ use crate::{
     ResourceRecord, ResourceState, RunRecord, SealedPayload, SecretRecord, Standing, TimerRecord, Transition,
 };
 use async_trait::async_trait;
-use mandate_kernel::{ApprovalId, Digest, ResourceName, RunId, Tenant, Timestamp};
+use mandate_kernel::{ApprovalId, Digest, Duration, ResourceName, RunId, Tenant, Timestamp};
 
 /// Why a transition or change was not committed. Nothing of it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -229,6 +229,30 @@ pub trait Log: Send + Sync {
 pub trait TenantStore: Commit + Runs + Resources + Log {}
 impl<T: Commit + Runs + Resources + Log> TenantStore for T {}
 
+/// A run that a node drives, and the epoch its commits have to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The run's tenant.
+    pub tenant: Tenant,
+    /// The run.
+    pub run: RunId,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+/// Which runs a node claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimQuery {
+    /// The node's name: its own among all that share the database, and the same after a restart or a new one.
+    pub node: String,
+    /// For how long others keep away, counted by the database's clock. Hold them again well before that.
+    pub lease: Duration,
+    /// Timers count as due up to then.
+    pub due_by: Timestamp,
+    /// At most this many.
+    pub limit: usize,
+}
+
 /// The closed list of queries that know no tenant (I5). They return ids only.
 #[async_trait]
 pub trait System: Send + Sync {
@@ -241,4 +265,24 @@ pub trait System: Send + Sync {
     async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<(Tenant, RunId)>, StoreError>;
     /// When the next timer is due.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Claims runs for a node: those that [`System::unfinished`] names and those with a due timer, as far as no
+    /// node holds them. Each comes with its epoch raised, so that whoever drove it before is fenced at its next
+    /// commit ([`CommitError::Fenced`]). Of several nodes that ask at the same time each gets other runs.
+    async fn claim(&self, query: ClaimQuery) -> Result<Vec<Claim>, StoreError> {
+        let _ = query;
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Holds runs that the node drives for `lease` from now: those it claimed, and those it began, which need no
+    /// claim first. Gives those it holds now. One that is missing is another node's, or its epoch was raised:
+    /// stop driving it. A lease that ran out can be held again as long as nobody else has the run.
+    async fn hold(&self, node: &str, lease: Duration, runs: &[Claim]) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        let _ = (node, lease, runs);
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Lets go of runs that the node drives no longer: they ended, wait, or are left to others in a drain. What
+    /// other nodes hold is left alone.
+    async fn release(&self, node: &str, runs: &[(Tenant, RunId)]) -> Result<(), StoreError> {
+        let _ = (node, runs);
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
 mod house;
+#[path = "../../store/tests/postgres/server.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "each test file uses a part of it")]
+mod server;
 
 #[path = "product/abuse.rs"]
 mod abuse;
@@ -36,6 +39,8 @@ mod grants;
 mod lateral;
 #[path = "product/login.rs"]
 mod login;
+#[path = "product/postgres.rs"]
+mod postgres;
 #[path = "product/receiver.rs"]
 mod receiver;
 #[path = "product/rows.rs"]

@@ -1,6 +1,6 @@
-//! The raw ceiling of group commit: what the store can do when nothing else is done.
+//! The raw ceiling of a store: what it can do when nothing else is done.
 
-use crate::{Store, StoreConfig};
+use crate::{PostgresConfig, PostgresStore, Store, StoreConfig};
 use mandate_journal::{
     Admission, ChainHead, Commit, CommitError, EventBody, Fence, JOURNAL_VERSION, JournalEvent, NewRun, RunState,
     RunStatus, StoreError, Transition,
@@ -24,11 +24,31 @@ use tokio::task::JoinSet;
 pub async fn group_commit_ceiling(path: &Path, clients: usize, total: usize) -> Result<f64, CommitError> {
     let store = Store::open(StoreConfig::new(path))?;
     let tenant = Tenant::new("bench").map_err(broken)?;
-    let handle = store.of(&Caller::system(tenant.clone(), "bench"));
+    let rate = commit_rate(&store.of(&Caller::system(tenant.clone(), "bench")), &tenant, clients, total).await?;
+    store.close().await;
+    Ok(rate)
+}
+
+/// The same on a PostgreSQL database, which must hold nothing of a tenant `bench` yet.
+///
+/// # Errors
+/// [`CommitError`] when the store fails.
+pub async fn postgres_commit_ceiling(config: PostgresConfig, clients: usize, total: usize) -> Result<f64, CommitError> {
+    let store = PostgresStore::open(config).await?;
+    let tenant = Tenant::new("bench").map_err(broken)?;
+    let rate = commit_rate(&store.of(&Caller::system(tenant.clone(), "bench")), &tenant, clients, total).await?;
+    store.close().await;
+    Ok(rate)
+}
+
+async fn commit_rate<S>(handle: &S, tenant: &Tenant, clients: usize, total: usize) -> Result<f64, CommitError>
+where
+    S: Commit + Clone + 'static,
+{
     let each = total.div_ceil(clients.max(1));
     let mut scripts = Vec::with_capacity(clients);
     for _ in 0..clients {
-        let (start, steps) = script(&tenant, each)?;
+        let (start, steps) = script(tenant, each)?;
         handle.commit(start).await?;
         scripts.push(steps);
     }
@@ -46,9 +66,7 @@ pub async fn group_commit_ceiling(path: &Path, clients: usize, total: usize) -> 
     while let Some(done) = tasks.join_next().await {
         done.map_err(broken)??;
     }
-    let rate = (each * clients) as f64 / began.elapsed().as_secs_f64();
-    store.close().await;
-    Ok(rate)
+    Ok((each * clients) as f64 / began.elapsed().as_secs_f64())
 }
 
 fn broken(error: impl std::fmt::Display) -> CommitError {

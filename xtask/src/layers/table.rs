@@ -20,6 +20,7 @@ pub(super) const HEAVY: &[&str] = &[
     "reqwest",
     "rusqlite",
     "seccompiler",
+    "sqlx",
     "tokio",
 ];
 
@@ -65,7 +66,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "mandate-store",
         uses: &["mandate-kernel", "mandate-ledger", "mandate-journal", "mandate-vault", "mandate-directory"],
-        heavy: &["rusqlite", "tokio"],
+        heavy: &["rusqlite", "sqlx", "tokio"],
         dev_heavy: &[],
     },
     Layer {

@@ -57,7 +57,7 @@ async fn one(folder: &Path, clients: usize) -> Result<(f64, f64, Value)> {
     let (signer, _) = Ed25519Signer::generate(&SystemEntropy)?;
     let witness = Arc::new(LocalWitness::new(signer)?);
     let node = node(NodeConfig {
-        data_dir: folder,
+        database: super::database::Database::in_folder(folder)?,
         public_url: "https://bench.invalid".to_owned(),
         log_name: "bench.invalid".to_owned(),
         root: RootKey::from_file(&folder.join("root.key"), Some(&SystemEntropy))?,
@@ -76,7 +76,7 @@ async fn one(folder: &Path, clients: usize) -> Result<(f64, f64, Value)> {
     let p50 = latencies.get(latencies.len() / 2).copied().unwrap_or_default();
     let audited = audit::audit(&node, &context, (RUNS + WARM_UP) * STEPS).await?;
     node.engine.close();
-    node.store.close().await;
+    node.database.close().await;
     Ok(((RUNS * STEPS) as f64 / elapsed, p50, audited))
 }
 

@@ -1,17 +1,19 @@
 //! The configuration file of `mandate serve`.
 
+use super::database::Database;
 use super::expressions::ExpressionsConfig;
 use super::oidc::{BrowserClient, Keys, Trust};
+use super::secret_source::SecretSource;
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, bail};
 use mandate_api::{DoorConfig, Rate, ThrottleConfig};
 use mandate_directory::SessionLifetimes;
 use mandate_identity::Audience;
-use mandate_kernel::{Duration, Secret, SystemEntropy, Tenant};
+use mandate_kernel::{Duration, SystemEntropy, Tenant};
+use mandate_store::PostgresConfig;
 use mandate_vault::RootKey;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 /// All of it. Unknown keys are refused.
@@ -28,8 +30,11 @@ pub(crate) struct ServeConfig {
     pub trusted_proxy: bool,
     /// The URL by which callers reach it; tokens are issued below it.
     pub public_url: String,
-    /// Where the database and the trust anchor are.
+    /// Where the trust anchor is, and the database if it is a file.
     pub data_dir: PathBuf,
+    /// The database.
+    #[serde(default)]
+    pub store: StoreSettings,
     /// Name of the logs: a host name or path without scheme, which never changes.
     pub log_name: String,
     /// Where the root key comes from.
@@ -47,6 +52,50 @@ pub(crate) struct ServeConfig {
     /// What wild expressions may use, or that there are none.
     #[serde(default)]
     pub expressions: ExpressionsConfig,
+}
+
+/// The database: exactly one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) enum StoreSettings {
+    /// A file in the data folder.
+    Sqlite(SqliteSettings),
+    /// A database of a PostgreSQL server.
+    Postgres(PostgresSettings),
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self::Sqlite(SqliteSettings {})
+    }
+}
+
+/// There is nothing to set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SqliteSettings {}
+
+/// A database of a PostgreSQL server. Its URLs hold passwords, and never stand here themselves.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct PostgresSettings {
+    /// Where the URL of the role that works comes from.
+    pub url: SecretSource,
+    /// Where that of the role that owns the tables comes from; left out, the schema has to be up to date.
+    #[serde(default)]
+    pub owner_url: Option<SecretSource>,
+    /// How many connections this node holds at most.
+    #[serde(default = "connections")]
+    pub connections: u32,
+}
+
+impl PostgresSettings {
+    fn read(&self) -> Result<PostgresConfig> {
+        let url = self.url.read().context("store.postgres.url")?;
+        let owner_url = self.owner_url.as_ref().map(SecretSource::read).transpose();
+        let config = PostgresConfig::new(url, owner_url.context("store.postgres.ownerUrl")?);
+        Ok(PostgresConfig { connections: self.connections, ..config })
+    }
 }
 
 /// Certificate and key, PEM files.
@@ -179,48 +228,12 @@ pub(crate) struct TenantProvider {
     pub types: Vec<String>,
 }
 
-/// Where a secret comes from: exactly one.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) enum SecretSource {
-    /// A file that only this user can read; one line break at its end is not part of it.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
-    /// A systemd credential.
-    Systemd(String),
-}
-
-impl SecretSource {
-    fn read(&self) -> Result<Secret<String>> {
-        let path = match self {
-            Self::Env(name) => {
-                let value = std::env::var(name).with_context(|| format!("the variable {name} holds no text"))?;
-                return Ok(Secret::new(value));
-            }
-            Self::File(path) => path.clone(),
-            Self::Systemd(name) if name.contains('/') => bail!("`{name}` is not the name of a credential"),
-            Self::Systemd(name) => {
-                let folder =
-                    std::env::var_os("CREDENTIALS_DIRECTORY").context("systemd gave this process no credentials")?;
-                PathBuf::from(folder).join(name)
-            }
-        };
-        let mode = std::fs::metadata(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        if matches!(self, Self::File(_)) && mode.permissions().mode() & 0o077 != 0 {
-            bail!("{} can be read by others: chmod 600 it, and replace the secret", path.display());
-        }
-        let mut text = std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        text.truncate(text.trim_end_matches(['\r', '\n']).len());
-        if text.is_empty() {
-            bail!("{} is empty", path.display());
-        }
-        Ok(Secret::new(text))
-    }
-}
-
 fn scopes() -> Vec<String> {
     vec!["openid".to_owned(), "profile".to_owned()]
+}
+
+const fn connections() -> u32 {
+    16
 }
 
 fn groups() -> String {
@@ -280,10 +293,19 @@ impl ServeConfig {
         }
     }
 
-    pub(crate) fn root_key(&self) -> Result<RootKey> {
+    /// Opens the node's database.
+    pub(crate) async fn database(&self) -> Result<Database> {
+        match &self.store {
+            StoreSettings::Sqlite(SqliteSettings {}) => Database::in_folder(&self.data_dir),
+            StoreSettings::Postgres(settings) => Database::on_server(settings.read()?).await,
+        }
+    }
+
+    /// The root key, for a database that is new or is not.
+    pub(crate) fn root_key(&self, is_new: bool) -> Result<RootKey> {
         Ok(match &self.root_key {
             // A database without its root key is lost, not new: no key is made beside one.
-            RootKeySource::File(path) if self.data_dir.join("mandate.db").exists() => RootKey::from_file(path, None)?,
+            RootKeySource::File(path) if !is_new => RootKey::from_file(path, None)?,
             RootKeySource::File(path) => RootKey::from_file(path, Some(&SystemEntropy))?,
             RootKeySource::Env(name) => RootKey::from_env(name)?,
             RootKeySource::Systemd(name) => RootKey::from_systemd(name)?,

@@ -1,12 +1,13 @@
 //! `mandate dev`: everything on one machine, on the loopback address, ready in seconds.
 
+use super::database::Database;
 use super::door::door;
 use super::expressions::ExpressionsConfig;
 use super::oidc::{BrowserClient, Keys, Oidc, Trust};
 use super::wiring::{Node, NodeConfig, node};
 use super::witness_client::WitnessClient;
 use super::{anchor, files, seed, signals, telemetry};
-use crate::cli::args::DevArgs;
+use crate::cli::args::{DevArgs, DevStore};
 use anyhow::{Context, Result};
 use axum::Json;
 use axum::routing::get;
@@ -17,8 +18,9 @@ use mandate_devkit::{
 use mandate_directory::SessionLifetimes;
 use mandate_engine::TenantContext;
 use mandate_identity::Audience;
-use mandate_kernel::{Duration, Entropy, SystemClock, SystemEntropy, Tenant};
+use mandate_kernel::{Duration, Entropy, Secret, SystemClock, SystemEntropy, Tenant};
 use mandate_ledger::VerifierKey;
+use mandate_store::PostgresConfig;
 use mandate_vault::RootKey;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -45,7 +47,11 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", args.port))
         .await
         .with_context(|| format!("port {} of 127.0.0.1 can't be used; give another with --port", args.port))?;
-    let house = House::open(&folder, listener.local_addr()?.port()).await?;
+    let database = match args.store {
+        DevStore::Sqlite => Database::in_folder(&folder)?,
+        DevStore::Postgres => Database::on_server(from_environment()?).await?,
+    };
+    let house = House::open(&folder, listener.local_addr()?.port(), database).await?;
     let ended = house.run(listener).await;
     drop(lock);
     if temporary {
@@ -64,16 +70,16 @@ struct House {
 }
 
 impl House {
-    async fn open(folder: &Path, port: u16) -> Result<Self> {
+    async fn open(folder: &Path, port: u16, database: Database) -> Result<Self> {
         let url = format!("http://127.0.0.1:{port}");
         let anchor_path = folder.join("trust.json");
         let (witness, witness_url, key) = start_witness(folder, &anchor_path).await?;
         let client = WitnessClient::new(witness_url, key.clone())?;
         // A database without its root key is lost, not new: no key is made beside one.
-        let new: Option<&dyn Entropy> = if folder.join("mandate.db").exists() { None } else { Some(&SystemEntropy) };
+        let new: Option<&dyn Entropy> = if database.is_new().await? { Some(&SystemEntropy) } else { None };
         let root = RootKey::from_file(&folder.join("root.key"), new)?;
         let node = node(NodeConfig {
-            data_dir: folder,
+            database,
             public_url: url.clone(),
             log_name: LOG_NAME.to_owned(),
             root,
@@ -117,7 +123,7 @@ impl House {
         let state = ApiState {
             engine: Arc::clone(&self.node.engine),
             providers: self.oidc.providers(),
-            door: door(&at_home, &self.node.store, Arc::clone(&self.oidc)),
+            door: door(&at_home, &self.node.database, Arc::clone(&self.oidc)),
             streams: signals::streams(),
             hosts: Arc::new(vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")]),
         };
@@ -132,7 +138,7 @@ impl House {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served = axum::serve(listener, service).with_graceful_shutdown(signals::told_to_end()).await;
         self.node.engine.close();
-        self.node.store.close().await;
+        self.node.database.close().await;
         self.devkit.shutdown().await;
         // Its stdin closes with this handle; it ends by itself, and is gone when this returns.
         drop(self.witness.stdin.take());
@@ -164,6 +170,15 @@ impl House {
         };
         json!({"tenants": {DEMO: tenant(DEMO), OTHER: tenant(OTHER)}})
     }
+}
+
+/// Where the PostgreSQL of `--store postgres` is. Its URLs hold passwords: a command line shows them to everybody.
+fn from_environment() -> Result<PostgresConfig> {
+    let read = |name: &str| {
+        let url = std::env::var(name).with_context(|| format!("--store postgres reads {name}, which holds no text"))?;
+        anyhow::Ok(Secret::new(url))
+    };
+    Ok(PostgresConfig::new(read("MANDATE_STORE_URL")?, Some(read("MANDATE_STORE_OWNER_URL")?)))
 }
 
 /// The platform believes the development provider as it would any other: by its published keys.

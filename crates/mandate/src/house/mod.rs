@@ -2,6 +2,7 @@
 
 mod anchor;
 mod config;
+mod database;
 mod dev;
 mod door;
 mod expressions;
@@ -10,6 +11,7 @@ mod files;
 mod full_disk;
 mod moved;
 pub(crate) mod oidc;
+mod secret_source;
 mod seed;
 mod serve;
 mod signals;

@@ -25,11 +25,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     let _lock = files::lock_folder(&config.data_dir)?;
     let key: VerifierKey = config.witness.vkey.parse().context("witness.vkey is not a verifier key")?;
     let client = WitnessClient::new(config.witness.url.clone(), key.clone())?;
+    let database = config.database().await?;
     let node = node(NodeConfig {
-        data_dir: &config.data_dir,
+        root: config.root_key(database.is_new().await?)?,
+        database,
         public_url: config.public_url.clone(),
         log_name: config.log_name.clone(),
-        root: config.root_key()?,
         witness: Arc::new(client),
         evaluator: config.expressions.evaluator().await?,
     })?;
@@ -52,7 +53,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     let state = ApiState {
         engine: Arc::clone(&node.engine),
         providers: oidc.providers(),
-        door: door(&config.door(), &node.store, Arc::clone(&oidc)),
+        door: door(&config.door(), &node.database, Arc::clone(&oidc)),
         streams: signals::streams(),
         hosts: Arc::default(),
     };
@@ -69,7 +70,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         }
     };
     node.engine.close();
-    node.store.close().await;
+    node.database.close().await;
     served
 }
 

@@ -1,29 +1,15 @@
 //! The ports of the engine, plugged in.
 
-use anyhow::{Context, Result};
+use super::database::Database;
+use anyhow::Result;
 use mandate_directory::{ConnectionSpec, FunctionSpec};
 use mandate_effects::Effects;
-use mandate_engine::{EffectSource, Engine, EngineConfig, Evaluator, Ports, Tenants, Witness};
+use mandate_engine::{EffectSource, Engine, EngineConfig, Evaluator, Ports, Witness};
 use mandate_gate::Effect;
-use mandate_journal::{System, TenantStore};
-use mandate_kernel::{Caller, Clock, Duration, Entropy, FunctionName, Limits, SystemClock, SystemEntropy};
-use mandate_store::{Store, StoreConfig};
+use mandate_kernel::{Clock, Duration, Entropy, FunctionName, Limits, SystemClock, SystemEntropy};
 use mandate_vault::{RootKey, Vault};
 use serde_json::Value;
-use std::path::Path;
 use std::sync::Arc;
-
-/// The store as the engine sees it.
-struct Stores(Store);
-
-impl Tenants for Stores {
-    fn of(&self, caller: &Caller) -> Arc<dyn TenantStore> {
-        Arc::new(self.0.of(caller))
-    }
-    fn system(&self) -> Arc<dyn System> {
-        Arc::new(self.0.system())
-    }
-}
 
 /// The connectors as the engine sees them.
 struct Connectors(Effects);
@@ -39,15 +25,15 @@ impl EffectSource for Connectors {
     }
 }
 
-/// A node's engine with the store it owns.
+/// A node's engine with its database.
 pub(crate) struct Node {
-    pub store: Store,
+    pub database: Database,
     pub engine: Arc<Engine>,
 }
 
 /// How a node is set up.
-pub(crate) struct NodeConfig<'a> {
-    pub data_dir: &'a Path,
+pub(crate) struct NodeConfig {
+    pub database: Database,
     pub public_url: String,
     pub log_name: String,
     pub root: RootKey,
@@ -55,12 +41,8 @@ pub(crate) struct NodeConfig<'a> {
     pub evaluator: Arc<dyn Evaluator>,
 }
 
-/// Opens the store in the folder and puts an engine over it.
-pub(crate) fn node(config: NodeConfig<'_>) -> Result<Node> {
-    let store = StoreConfig::new(config.data_dir.join("mandate.db"));
-    #[cfg(debug_assertions)]
-    let store = super::full_disk::limited(store);
-    let store = Store::open(store).context("the database can't be opened")?;
+/// Puts an engine over a database.
+pub(crate) fn node(config: NodeConfig) -> Result<Node> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let effects = Effects::new(Limits::DEFAULT)?.with_local("noop", Arc::new(|_: &Value| Ok(Value::Null)));
@@ -68,7 +50,7 @@ pub(crate) fn node(config: NodeConfig<'_>) -> Result<Node> {
         vault: Arc::new(Vault::new(config.root, Arc::clone(&clock), Arc::clone(&entropy))),
         clock,
         entropy,
-        tenants: Arc::new(Stores(store.clone())),
+        tenants: Arc::new(config.database.clone()),
         effects: Arc::new(Connectors(effects)),
         witness: config.witness,
         evaluator: config.evaluator,
@@ -81,5 +63,5 @@ pub(crate) fn node(config: NodeConfig<'_>) -> Result<Node> {
             sequence_every: Duration::from_millis(100),
         },
     );
-    Ok(Node { store, engine })
+    Ok(Node { database: config.database, engine })
 }

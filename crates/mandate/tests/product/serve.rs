@@ -39,16 +39,16 @@ impl Drop for Process {
     }
 }
 
-struct Node {
-    folder: tempfile::TempDir,
+pub(crate) struct Node {
+    pub(crate) folder: tempfile::TempDir,
     signer: Ed25519Signer,
     witness: Process,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     port: u16,
 }
 
 impl Node {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let (signer, _) = Ed25519Signer::generate(&SystemEntropy).unwrap();
@@ -73,11 +73,11 @@ impl Node {
         Self { folder, signer, witness, config, port }
     }
 
-    fn serve(&self) -> Process {
+    pub(crate) fn serve(&self) -> Process {
         Process::start(mandate().args(["serve", "--config"]).arg(&self.config), &self.folder.path().join("serve.log"))
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -90,7 +90,7 @@ impl Node {
         jws::sign(&self.signer, "at+jwt", &claims).unwrap()
     }
 
-    fn cli(&self, subject: &str, args: &[&str]) -> Ran {
+    pub(crate) fn cli(&self, subject: &str, args: &[&str]) -> Ran {
         run(mandate().env("MANDATE_URL", self.url()).env("MANDATE_TOKEN", self.token(subject)).args(args))
     }
 }

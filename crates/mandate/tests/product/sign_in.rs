@@ -342,7 +342,7 @@ fn bad_sign_in_configurations_are_refused() {
     let good = std::fs::read_to_string(&path).unwrap();
     let secret = node.folder.path().join("secret");
     for (from, to, said) in [
-        ("clientSecret: {file", "clientSecret: {inline", "inline"),
+        ("clientSecret: {file", "clientSecret: {inline", "a secret never stands here itself"),
         ("clientId: 'con sole', ", "", "clientSecret"),
         ("scopes: [openid, groups]", "scopes: [groups]", "openid"),
         ("publicUrl: http://127.0.0.1", "publicUrl: http://mandate.example", "https"),

@@ -1,12 +1,11 @@
 //! Approvals: asked once, settled once, withdrawn with their run.
 
-use super::codec::{all, digest, int, json, one, parse, run};
-use super::common::blob;
+use super::codec::{all, one, run};
 use super::fault::{Halt, Reading, Writing};
-use mandate_journal::{
-    ApprovalChange, ApprovalQuery, ApprovalRecord, ApprovalState, CommitError, Page, RunStatus, StoreError,
-};
-use mandate_kernel::{ApprovalId, Digest, RunId, Tenant, Timestamp};
+use crate::checked::CheckedApproval;
+use crate::codec::{PAGE, blob, digest, int, parse};
+use mandate_journal::{ApprovalQuery, ApprovalRecord, ApprovalState, CommitError, Page, StoreError};
+use mandate_kernel::{ApprovalId, RunId, Tenant, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 const ASK: &str = "INSERT INTO approvals (tenant, approval, run, state, asked, proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -24,74 +23,23 @@ const LIST_OF_RUN: &str = "SELECT asked, state, decided_by, decided_at, answer, 
     WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) AND run = ?5
     ORDER BY approval DESC LIMIT ?4";
 
-/// No listing gives more at once.
-const PAGE: usize = 1_000;
-
-/// A change of approvals, encoded.
-#[derive(Debug)]
-pub(super) enum Change {
-    Ask {
-        approval: ApprovalId,
-        asked: Vec<u8>,
-        proof: Option<Digest>,
-    },
-    Settle {
-        approval: ApprovalId,
-        state: ApprovalState,
-        by: Option<String>,
-        at: Timestamp,
-        answer: Option<Vec<u8>>,
-        proof: Option<Digest>,
-    },
-}
-
-/// Everything that can be found out without the database.
-pub(super) fn check(of: &RunId, changes: Vec<ApprovalChange>) -> Result<Vec<Change>, CommitError> {
-    let encode = |change| match change {
-        ApprovalChange::Ask(record) if record.run != *of => {
-            Err(CommitError::Invalid(format!("approval {} is of {}, not of {of}", record.approval, record.run)))
-        }
-        ApprovalChange::Ask(record) if record.state != ApprovalState::Pending => {
-            Err(CommitError::Invalid(format!("approval {} begins settled", record.approval)))
-        }
-        ApprovalChange::Ask(record) => {
-            let asked = json(&record, "an approval")?;
-            Ok(Change::Ask { approval: record.approval, asked, proof: record.proof })
-        }
-        ApprovalChange::Settle { state: ApprovalState::Pending, approval, .. } => {
-            Err(CommitError::Invalid(format!("approval {approval} can't be settled as pending")))
-        }
-        ApprovalChange::Settle { approval, state, by, at, answer, proof } => {
-            let answer = answer.map(|answer| json(&answer, "an answer")).transpose()?;
-            Ok(Change::Settle { approval, state, by, at, answer, proof })
-        }
-    };
-    changes.into_iter().map(encode).collect()
-}
-
 /// Writes the changes; a run that has ended takes what is pending with it.
 pub(super) fn write(
     conn: &Connection,
     tenant: &Tenant,
     of: &RunId,
-    changes: &[Change],
+    changes: &[CheckedApproval],
     ended: Option<Timestamp>,
 ) -> Writing<()> {
     let (tenant, of) = (tenant.as_str(), of.as_str());
     for change in changes {
         let (changed, approval, problem) = match change {
-            Change::Ask { approval, asked, proof } => {
-                let row = params![
-                    tenant,
-                    approval.as_str(),
-                    of,
-                    ApprovalState::Pending.as_str(),
-                    asked,
-                    blob(proof.as_ref())
-                ];
+            CheckedApproval::Ask { approval, asked, proof } => {
+                let state = ApprovalState::Pending.as_str();
+                let row = params![tenant, approval.as_str(), of, state, asked, blob(proof.as_ref())];
                 (run(conn, ASK, row)?, approval, "was asked for before")
             }
-            Change::Settle { approval, state, by, at, answer, proof } => {
+            CheckedApproval::Settle { approval, state, by, at, answer, proof } => {
                 let (at, proof) = (at.as_millis(), blob(proof.as_ref()));
                 let row = params![tenant, approval.as_str(), of, state.as_str(), by, at, answer, proof];
                 (run(conn, SETTLE, row)?, approval, "is not pending in this run")
@@ -105,11 +53,6 @@ pub(super) fn write(
         run(conn, WITHDRAW, params![tenant, of, at.as_millis()])?;
     }
     Ok(())
-}
-
-/// When the run ends with this status, if it does.
-pub(super) fn end_of(status: Option<&RunStatus>) -> Option<Timestamp> {
-    status.filter(|status| status.state.is_terminal()).map(|status| status.since)
 }
 
 fn record(row: &Row<'_>) -> Reading<ApprovalRecord> {

@@ -1,11 +1,12 @@
-//! An administrative change: checked and encoded by whoever asks, then written whole.
+//! An administrative change, written whole.
 
-use super::codec::{int, nat, one, put, run};
-use super::common::{blob, ensure_tenant, keep_payloads, raise_revocations, revocations};
-use super::entries::{self, Placed};
+use super::codec::{one, put, run};
+use super::common::{ensure_tenant, keep_payloads, raise_revocations, revocations};
+use super::entries;
 use super::fault::{Reading, Writing};
-use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, SealedPayload, SecretRecord};
-use mandate_kernel::{Digest, Tenant, Timestamp, canonical_json, is_exact};
+use crate::checked::{CheckedChange, Content, epoch_columns};
+use crate::codec::{blob, int, nat};
+use mandate_journal::{CommitError, ResourceWrite, SecretRecord};
 use rusqlite::{Connection, params};
 
 const CURRENT: &str = "SELECT version, deleted FROM resources WHERE tenant = ?1 AND kind = ?2 AND name = ?3";
@@ -22,68 +23,7 @@ const SHRED: &str = "DELETE FROM secrets WHERE tenant = ?1 AND kind = ?2 AND nam
 const RAISE: &str = "INSERT INTO epochs (tenant, kind, name, epoch) VALUES (?1, ?2, ?3, 1)
     ON CONFLICT (tenant, kind, name) DO UPDATE SET epoch = epoch + 1";
 
-/// A change that agrees with itself and with its tenant, its values encoded.
-#[derive(Debug)]
-pub(super) struct Checked {
-    tenant: Tenant,
-    at: Timestamp,
-    by: String,
-    resources: Vec<(ResourceWrite, Option<Content>)>,
-    secrets: Vec<SecretRecord>,
-    shred: Vec<(String, String)>,
-    revoke: Vec<EpochKey>,
-    entries: Vec<Placed>,
-    payloads: Vec<SealedPayload>,
-}
-
-/// A resource's content: canonical JSON and its digest.
-#[derive(Debug)]
-struct Content {
-    json: Vec<u8>,
-    digest: Digest,
-}
-
-/// How an epoch key is stored.
-pub(super) fn epoch_columns(key: &EpochKey) -> (&'static str, &str) {
-    match key {
-        EpochKey::Tenant => ("tenant", ""),
-        EpochKey::Configuration => ("configuration", ""),
-        EpochKey::User(name) => ("user", name),
-        EpochKey::Credential(name) => ("credential", name),
-        EpochKey::Function(name) => ("function", name),
-        EpochKey::Worker(name) => ("worker", name),
-        EpochKey::Grant(name) => ("grant", name),
-        EpochKey::Run(name) => ("run", name),
-    }
-}
-
-impl Checked {
-    /// Everything that can be found out without the database.
-    pub(super) fn new(tenant: &Tenant, change: Change) -> Result<Self, CommitError> {
-        if change.tenant != *tenant {
-            let why = format!("it is for tenant {}, and was given to tenant {tenant}", change.tenant);
-            return Err(CommitError::Invalid(why));
-        }
-        let encode = |write: ResourceWrite| Ok((content(&write)?, write)).map(|(content, write)| (write, content));
-        let resources: Result<Vec<_>, CommitError> = change.resources.into_iter().map(encode).collect();
-        Ok(Self {
-            tenant: change.tenant,
-            at: change.at,
-            by: change.by,
-            resources: resources?,
-            secrets: change.secrets,
-            shred: change.shred,
-            revoke: change.revoke,
-            entries: entries::alone(change.entries, tenant)?,
-            payloads: change.payloads,
-        })
-    }
-
-    /// Whether it destroys secrets.
-    pub(super) fn shreds(&self) -> bool {
-        !self.shred.is_empty()
-    }
-
+impl CheckedChange {
     /// Writes it, or says why not. Shredding comes before new secrets, so that one change can replace.
     pub(super) fn write(&self, conn: &Connection) -> Writing<u64> {
         ensure_tenant(conn, &self.tenant)?;
@@ -156,15 +96,4 @@ impl Checked {
             count => raise_revocations(conn, &self.tenant, count as u64),
         }
     }
-}
-
-fn content(write: &ResourceWrite) -> Result<Option<Content>, CommitError> {
-    let Some(spec) = &write.spec else { return Ok(None) };
-    let refused = |why: String| CommitError::Invalid(format!("{} {} can't be written: {why}", write.kind, write.name));
-    if !is_exact(spec) {
-        let why = "it holds an integer beyond 2^53, which canonical JSON would round: write it as text";
-        return Err(refused(why.to_owned()));
-    }
-    let json = canonical_json(spec).map_err(|e| refused(e.to_string()))?;
-    Ok(Some(Content { digest: Digest::of(&json), json }))
 }

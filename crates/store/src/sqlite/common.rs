@@ -1,15 +1,11 @@
 //! Writes that transitions and administrative changes share.
 
-use super::codec::{int, nat, one, put, run};
+use super::codec::{one, put, run};
 use super::fault::Reading;
+use crate::codec::{blob, int, nat};
 use mandate_journal::SealedPayload;
-use mandate_kernel::{Digest, Tenant};
+use mandate_kernel::Tenant;
 use rusqlite::{Connection, params};
-
-/// A digest as a parameter.
-pub(super) fn blob(digest: Option<&Digest>) -> Option<&[u8]> {
-    digest.map(|digest| digest.as_bytes().as_slice())
-}
 
 /// Keeps payloads; one that is there already is the same value, by its commitment.
 pub(super) fn keep_payloads(conn: &Connection, tenant: &Tenant, payloads: &[SealedPayload]) -> rusqlite::Result<()> {

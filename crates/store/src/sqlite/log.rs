@@ -1,9 +1,10 @@
 //! The tenant's ledger: entries waiting, the tree, its checkpoints.
 
 use super::TenantHandle;
-use super::codec::{all, digest, int, nat, one, parse, run};
-use super::common::blob;
+use super::codec::{all, one, run};
 use super::fault::Reading;
+use crate::checked::CheckedRound;
+use crate::codec::{blob, digest, int, nat, parse};
 use async_trait::async_trait;
 use mandate_journal::{Integration, Log, LogHead, PendingEntry, StoreError};
 use mandate_kernel::{Digest, Tenant};
@@ -46,18 +47,14 @@ fn head(row: &Row<'_>) -> Reading<LogHead> {
     Ok(LogHead { frontier, signed: row.get(1)?, cosigned: row.get(2)?, cosigned_size })
 }
 
-fn integrate(conn: &Connection, tenant: &Tenant, round: &Integration, frontier: &[u8]) -> Reading<bool> {
+fn integrate(conn: &Connection, tenant: &Tenant, checked: &CheckedRound) -> Reading<bool> {
+    let CheckedRound { round, frontier, contradiction } = checked;
     let tenant = tenant.as_str();
     if size(conn, tenant)? != round.from_size {
         return Ok(false);
     }
-    let leaves = round.nodes.iter().filter(|node| node.level == 0).count();
-    let grown = round.from_size.checked_add(round.taken.len() as u64);
-    if leaves != round.taken.len() || grown != Some(round.frontier.size()) {
-        return corrupt(format!(
-            "a sequencer round contradicts itself: {} entries, {leaves} leaves",
-            round.taken.len()
-        ));
+    if let Some(contradiction) = contradiction {
+        return Err(contradiction.clone().into());
     }
     for (key, index) in round.taken.iter().zip(round.from_size..) {
         let placed = run(conn, PLACE, params![tenant, int(*key), int(index)])?;
@@ -101,9 +98,8 @@ impl Log for TenantHandle {
     }
 
     async fn integrate(&self, round: Integration) -> Result<bool, StoreError> {
-        let frontier = serde_json::to_vec(&round.frontier)
-            .map_err(|e| StoreError::Corrupt(format!("the frontier can't be written: {e}")))?;
-        self.write("store.integrate", move |conn, tenant| integrate(conn, tenant, &round, &frontier)).await
+        let round = CheckedRound::new(round)?;
+        self.write("store.integrate", move |conn, tenant| integrate(conn, tenant, &round)).await
     }
 
     async fn record_signed(&self, size: u64, note: String) -> Result<(), StoreError> {

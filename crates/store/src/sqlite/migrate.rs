@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_approvals.sql"),
     include_str!("../../migrations/sqlite/0003_sessions.sql"),
     include_str!("../../migrations/sqlite/0004_proofs.sql"),
+    include_str!("../../migrations/sqlite/0005_claims.sql"),
 ];
 
 /// The version this build knows.

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod change;
+mod claims;
 mod codec;
 mod common;
 mod config;
@@ -17,8 +18,6 @@ mod sessions;
 mod store;
 mod system;
 mod tenant;
-#[cfg(test)]
-mod tidy;
 mod transition;
 mod writer;
 

@@ -1,11 +1,11 @@
 //! Resources and secrets.
 
 use super::TenantHandle;
-use super::change::Checked;
-use super::codec::{all, digest, nat, one, parse};
-use super::common::blob;
+use super::codec::{all, one};
 use super::fault::Reading;
 use super::writer::Task;
+use crate::checked::CheckedChange;
+use crate::codec::{blob, digest, nat, parse};
 use async_trait::async_trait;
 use mandate_journal::{
     Change, CommitError, ResourceContent, ResourceRecord, ResourceState, Resources, SecretRecord, StoreError,
@@ -76,7 +76,7 @@ fn secret(row: &Row<'_>) -> Reading<SecretRecord> {
 #[async_trait]
 impl Resources for TenantHandle {
     async fn change(&self, change: Change) -> Result<u64, CommitError> {
-        let checked = Checked::new(self.tenant(), change)?;
+        let checked = CheckedChange::new(self.tenant(), change)?;
         let task = Task { point: "store.change", scrubs: checked.shreds() };
         self.commit_job(task, move |conn| checked.write(conn)).await
     }

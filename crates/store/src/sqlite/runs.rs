@@ -2,10 +2,11 @@
 
 use super::TenantHandle;
 use super::approvals;
-use super::change::epoch_columns;
-use super::codec::{all, digest, int, named, nat, one, parse, run};
-use super::common::{blob, revocations};
+use super::codec::{all, one, run};
+use super::common::revocations;
 use super::fault::Reading;
+use crate::checked::epoch_columns;
+use crate::codec::{PAGE, blob, digest, int, named, nat, parse, without_gaps};
 use async_trait::async_trait;
 use mandate_journal::{
     ApprovalQuery, ApprovalRecord, ChainHead, EpochKey, JournalEvent, LeaseRecord, LeaseState, OpenCounts, Page,
@@ -40,9 +41,6 @@ const EPOCH: &str = "SELECT epoch FROM epochs WHERE tenant = ?1 AND kind = ?2 AN
 const ENTRIES: &str = "SELECT idx, bytes, chain_seq FROM ledger_entries WHERE tenant = ?1 AND run = ?2
     UNION ALL SELECT NULL, bytes, chain_seq FROM ledger_pending WHERE tenant = ?1 AND run = ?2 ORDER BY 3";
 
-/// No listing gives more runs than this at once.
-const PAGE: usize = 1_000;
-
 fn record(row: &Row<'_>) -> Reading<RunRecord> {
     let last: Option<Vec<u8>> = row.get(6)?;
     let last = last.map(|bytes| digest(&bytes, "chain head")).transpose()?;
@@ -75,18 +73,7 @@ fn journal_row(row: &Row<'_>) -> Reading<(u64, JournalEvent)> {
 }
 
 fn journal(conn: &Connection, tenant: &str, run: &RunId) -> Reading<Vec<JournalEvent>> {
-    without_gaps(run, 1, all(conn, JOURNAL, params![tenant, run.as_str()], journal_row)?)
-}
-
-fn without_gaps(run: &RunId, first: u64, rows: Vec<(u64, JournalEvent)>) -> Reading<Vec<JournalEvent>> {
-    let mut events = Vec::with_capacity(rows.len());
-    for ((seq, event), expected) in rows.into_iter().zip(first..) {
-        if seq != expected || event.seq != expected {
-            return Err(StoreError::Corrupt(format!("journal of {run} has {seq} where {expected} belongs")).into());
-        }
-        events.push(event);
-    }
-    Ok(events)
+    Ok(without_gaps(run, 1, all(conn, JOURNAL, params![tenant, run.as_str()], journal_row)?)?)
 }
 
 fn count(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Reading<u64> {
@@ -138,7 +125,7 @@ impl Runs for TenantHandle {
         let run = run.clone();
         let read = move |conn: &Connection, tenant: &str| {
             let rows = params![tenant, run.as_str(), int(after), int(limit as u64)];
-            without_gaps(&run, after.saturating_add(1), all(conn, JOURNAL_AFTER, rows, journal_row)?)
+            Ok(without_gaps(&run, after.saturating_add(1), all(conn, JOURNAL_AFTER, rows, journal_row)?)?)
         };
         self.read(read).await
     }

@@ -1,16 +1,16 @@
 //! Browser sessions: begun, found, noted as used, ended.
 
 use super::TenantHandle;
-use super::codec::{digest, int, one, run};
-use super::common::{blob, ensure_tenant};
+use super::codec::{one, run};
+use super::common::ensure_tenant;
 use super::fault::{Halt, Reading};
+use crate::checked::SessionPerson;
+use crate::codec::{blob, digest, int};
 use async_trait::async_trait;
 use mandate_directory::{MOST_SESSIONS, SessionRecord, SessionStoreError, Sessions};
 use mandate_journal::StoreError;
-use mandate_kernel::{Digest, GroupName, Principal, Timestamp};
+use mandate_kernel::{Digest, Timestamp};
 use rusqlite::{Connection, Row, params};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 // Epochs only rise, so that their sum tells whether any of them did.
 const BEGIN: &str =
@@ -25,24 +25,10 @@ const FORGET: &str = "DELETE FROM sessions WHERE tenant = ?1 AND (expires_at <= 
 const CROWD_OUT: &str = "DELETE FROM sessions WHERE tenant = ?1 AND subject = ?2 AND key NOT IN
     (SELECT key FROM sessions WHERE tenant = ?1 AND subject = ?2 ORDER BY created_at DESC, key LIMIT ?3)";
 
-/// What is kept of a person.
-#[derive(Serialize, Deserialize)]
-struct Who {
-    principal: Principal,
-    name: String,
-    groups: BTreeSet<GroupName>,
-}
-
 /// `None` for a row that nobody here wrote: the session is over then.
 fn session(row: &Row<'_>) -> Reading<Option<SessionRecord>> {
-    let Ok(who) = serde_json::from_slice::<Who>(row.get_ref(1)?.as_blob().unwrap_or_default()) else {
-        tracing::error!("a session can't be read: somebody changed the database");
-        return Ok(None);
-    };
-    if who.principal.subject() != row.get::<_, String>(7)? {
-        tracing::error!("a session is filed under somebody else: somebody changed the database");
-        return Ok(None);
-    }
+    let who = SessionPerson::decode(row.get_ref(1)?.as_blob().unwrap_or_default(), &row.get::<_, String>(7)?);
+    let Some(who) = who else { return Ok(None) };
     Ok(Some(SessionRecord {
         key: digest(row.get_ref(0)?.as_blob().unwrap_or_default(), "session key")?,
         principal: who.principal,
@@ -65,12 +51,7 @@ fn unavailable(error: StoreError) -> SessionStoreError {
 impl Sessions for TenantHandle {
     async fn begin(&self, session: &SessionRecord, idle_since: Timestamp) -> Result<(), SessionStoreError> {
         let new = session.clone();
-        if new.principal.tenant != *self.tenant() {
-            let why = format!("a session of tenant {} was given to tenant {}", new.principal.tenant, self.tenant());
-            return Err(SessionStoreError(why));
-        }
-        let who = Who { principal: new.principal.clone(), name: new.name, groups: new.groups };
-        let who = serde_json::to_vec(&who).map_err(|e| SessionStoreError(e.to_string()))?;
+        let who = SessionPerson::encode(self.tenant(), &new)?;
         let subject = new.principal.subject();
         let write = move |conn: &Connection, tenant: &mandate_kernel::Tenant| {
             ensure_tenant(conn, tenant)?;

@@ -1,10 +1,13 @@
 //! The closed list of queries without a tenant (I5). They return ids and times, nothing else.
 
-use super::codec::{all, int, named, one};
+use super::claims;
+use super::codec::{all, one};
 use super::store::Shared;
+use super::writer::Task;
+use crate::codec::{int, named};
 use async_trait::async_trait;
-use mandate_journal::{StoreError, System};
-use mandate_kernel::{RunId, Tenant, Timestamp};
+use mandate_journal::{Claim, ClaimQuery, StoreError, System};
+use mandate_kernel::{Duration, RunId, Tenant, Timestamp};
 use rusqlite::{Connection, Params};
 use std::sync::Arc;
 
@@ -17,6 +20,8 @@ const UNFINISHED: &str = "SELECT tenant, run FROM run_state WHERE state = 'runni
         WHERE e.kind = 'run' AND s.state IN ('waiting', 'paused') ORDER BY 1, 2";
 const DUE: &str = "SELECT tenant, run FROM timers WHERE due <= ?1 GROUP BY tenant, run ORDER BY min(due) LIMIT ?2";
 const NEXT_DUE: &str = "SELECT due FROM timers ORDER BY due LIMIT 1";
+
+const CLAIM: Task = Task { point: "store.claim", scrubs: false };
 
 /// What recovery and the timer loop may ask.
 #[derive(Debug, Clone)]
@@ -47,6 +52,20 @@ impl System for SystemHandle {
     async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<(Tenant, RunId)>, StoreError> {
         let params = (by.as_millis(), int(limit as u64));
         self.shared.readers.read(move |conn| ids(conn, DUE, params)).await
+    }
+
+    async fn claim(&self, query: ClaimQuery) -> Result<Vec<Claim>, StoreError> {
+        self.shared.write(CLAIM, move |conn| claims::claim(conn, &query)).await
+    }
+
+    async fn hold(&self, node: &str, lease: Duration, runs: &[Claim]) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        let (node, runs) = (node.to_owned(), runs.to_vec());
+        self.shared.write(CLAIM, move |conn| claims::hold(conn, &node, lease, &runs)).await
+    }
+
+    async fn release(&self, node: &str, runs: &[(Tenant, RunId)]) -> Result<(), StoreError> {
+        let (node, runs) = (node.to_owned(), runs.to_vec());
+        self.shared.write(CLAIM, move |conn| claims::release(conn, &node, &runs)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

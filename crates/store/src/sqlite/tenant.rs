@@ -2,8 +2,8 @@
 
 use super::fault::{Reading, Writing};
 use super::store::Shared;
-use super::transition::Checked;
 use super::writer::Task;
+use crate::checked::CheckedTransition;
 use async_trait::async_trait;
 use mandate_journal::{Commit, CommitError, StoreError, Transition};
 use mandate_kernel::Tenant;
@@ -60,7 +60,7 @@ impl TenantHandle {
 #[async_trait]
 impl Commit for TenantHandle {
     async fn commit(&self, transition: Transition) -> Result<(), CommitError> {
-        let checked = Checked::new(&self.tenant, transition)?;
+        let checked = CheckedTransition::new(&self.tenant, transition)?;
         let begun = std::time::Instant::now();
         let work = move |conn: &Connection| checked.write(conn);
         let done = self.commit_job(Task { point: "store.transition", scrubs: false }, work).await;

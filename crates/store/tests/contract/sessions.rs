@@ -22,7 +22,7 @@ macro_rules! sessions_suite {
     };
     ($fresh:path; $($case:ident),+) => {
         $(
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 $crate::sessions::$case(&$fresh()).await;
             }

@@ -6,6 +6,9 @@
     reason = "test helpers outside of test functions"
 )]
 
+#[path = "../contract/claims.rs"]
+#[macro_use]
+mod claims;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod crash;
@@ -63,3 +66,11 @@ impl sessions::SessionBackend for Sqlite {
 }
 
 sessions_suite!(crate::fresh);
+
+impl claims::ClaimBackend for Sqlite {
+    fn another(&self) -> Option<Box<dyn Backend>> {
+        None
+    }
+}
+
+claims_suite!(crate::fresh);

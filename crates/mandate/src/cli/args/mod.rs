@@ -8,7 +8,7 @@ pub(crate) use evidence::{
     ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, Projection, TrustArg, VerifyArgs,
 };
 pub(crate) use login::LoginArgs;
-pub(crate) use processes::{DevArgs, EvaluateArgs, ServeArgs, WitnessArgs};
+pub(crate) use processes::{DevArgs, DevStore, EvaluateArgs, ServeArgs, WitnessArgs};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use mandate_directory::Kind;

@@ -1,8 +1,17 @@
 //! The arguments of the processes: `dev`, `serve` and `witness`.
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// Where the development house keeps its tenants.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DevStore {
+    /// In the data folder.
+    Sqlite,
+    /// In a PostgreSQL database.
+    Postgres,
+}
 
 /// `mandate dev`.
 #[derive(Debug, Clone, Args)]
@@ -13,6 +22,9 @@ pub(crate) struct DevArgs {
     /// The port on the loopback address; 0 takes any that is free.
     #[arg(long, value_name = "PORT", default_value_t = 8420)]
     pub(crate) port: u16,
+    /// Where tenants' data is kept; `postgres` reads MANDATE_STORE_URL and MANDATE_STORE_OWNER_URL.
+    #[arg(long, value_enum, default_value = "sqlite", env = "MANDATE_DEV_STORE")]
+    pub(crate) store: DevStore,
     /// Open no browser.
     #[arg(long)]
     pub(crate) no_open: bool,
