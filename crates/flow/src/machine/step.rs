@@ -254,18 +254,6 @@ impl Machine {
         Step::Go(Move::Output(input))
     }
 
-    fn raised(&mut self, task: &Task, data: &Data) -> Step {
-        let labels = data.labels.clone();
-        let error = match serde_json::from_value::<WorkflowError>((*data.value).clone()) {
-            Ok(error) => WorkflowError { of_data: self.program.computed(&task.pointer), ..error },
-            Err(_) => WorkflowError::new(
-                ErrorKind::Expression,
-                "`raise` did not give an error: its type must be text and its status a number",
-            ),
-        };
-        Step::Go(Move::Throw(Failure { error, labels }))
-    }
-
     fn woken(&mut self) -> Step {
         let program = self.program.clone();
         let Some(frame) = self.task_mut() else { return Step::Go(Move::Finish) };

@@ -6,7 +6,7 @@ use super::{
     step::{Move, Step, truthy},
 };
 use crate::{
-    error::{Failure, WorkflowError, same_type},
+    error::{ErrorKind, Failure, WorkflowError, same_type},
     program::task::{Catch, ErrorFilter, Kind, Retry, Task},
 };
 
@@ -22,6 +22,19 @@ impl Machine {
         frame.state = State::Try { attempts: attempts + 1, first, caught: None, handling: false };
         let (path, input) = (format!("{}/try", frame.path), frame.input.clone());
         self.enter(*block, path, input)
+    }
+
+    /// `raise`: throws the error that was given.
+    pub(super) fn raised(&mut self, task: &Task, data: &Data) -> Step {
+        let labels = data.labels.clone();
+        let error = match serde_json::from_value::<WorkflowError>((*data.value).clone()) {
+            Ok(error) => WorkflowError { of_data: self.program.computed(&task.pointer), ..error },
+            Err(_) => WorkflowError::new(
+                ErrorKind::Expression,
+                "`raise` did not give an error: its type must be text and its status a number",
+            ),
+        };
+        Step::Go(Move::Throw(Failure { error, labels }))
     }
 
     /// Takes an error up to the nearest `try` whose filter it fits, and asks its conditions. An error

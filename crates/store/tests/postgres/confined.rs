@@ -43,6 +43,8 @@ async fn furnish(backend: &Postgres) {
         created_at: tick(),
         used_at: tick(),
         expires_at: tick(),
+        revocations: 0,
+        proof: None,
     };
     store.begin(&session, Timestamp::EPOCH).await.unwrap();
     let lease = Duration::from_secs(600);
@@ -68,6 +70,7 @@ fn approval(at: &Position) -> ApprovalRecord {
         decided_by: None,
         decided_at: None,
         answer: None,
+        proof: None,
     }
 }
 
