@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo explore console test e2e interop check bench advisories clean
+.PHONY: demo explore console test e2e conformance interop check bench advisories clean
 
 # The main job from start to verified proof; ends by itself.
 demo:
@@ -28,6 +28,11 @@ test: console
 # The console in a real browser, against the real binary.
 e2e: console
 	./scripts/e2e
+
+# The workflow specification's conformance kit (OWS_DIR, else ../shared/ows) and our own scenarios, each by its name.
+# `make test` runs it too.
+conformance:
+	$(CARGO) test --locked -p mandate --test conformance
 
 # Evidence checked by verifiers nobody here wrote (Go, Python).
 interop:

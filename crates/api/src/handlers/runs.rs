@@ -94,7 +94,7 @@ pub(crate) async fn begin(
     if again && !(is_of(&record, &asked) && same_input(state, who, &record, &asked.input).await?) {
         return Err(StartError::Duplicate(run).into());
     }
-    Ok((StatusCode::CREATED, Json(view::run(&record))))
+    Ok((StatusCode::CREATED, Json(shown(state, who, &record).await?)))
 }
 
 /// Whether the run is what this request asks for, as far as a run tells.
@@ -157,26 +157,22 @@ pub(crate) async fn one(
     if let Some(patience) = wait.patience() {
         record = state.engine.settled(&who.context, &record.run, patience).await?;
     }
-    let mut body = view::run(&record);
-    show_error(&state, &who, &record, &mut body).await?;
+    let body = shown(&state, &who, &record).await?;
     Ok(conditional::answer(&headers, &conditional::tag_of(&body), body))
 }
 
-/// What an error says of the run's data is for whoever started it, and for those who may read its results.
-async fn show_error(
-    state: &ApiState,
-    who: &Authenticated,
-    record: &RunRecord,
-    body: &mut Value,
-) -> Result<(), Problem> {
-    let Some(Value::Object(error)) = state.engine.error_said(&who.context, record).await? else { return Ok(()) };
+/// A run as the caller may see it: what an error says of the run's data is for whoever started it, and for those
+/// who may read its results.
+async fn shown(state: &ApiState, who: &Authenticated, record: &RunRecord) -> Result<Value, Problem> {
+    let mut body = view::run(record);
+    let Some(Value::Object(error)) = state.engine.error_said(&who.context, record).await? else { return Ok(body) };
     let target = Target::Run(record);
     let may_read = who.caller.principal == record.new.initiator
         || state.engine.may(&who.context, &who.caller, Action::ArtifactRead, &target).await?;
     if let (true, Some(Value::Object(problem))) = (may_read, body.get_mut("problem")) {
         problem.extend(error);
     }
-    Ok(())
+    Ok(body)
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -70,8 +70,8 @@ impl Machine {
                 WorkflowError::new(ErrorKind::Validation, format!("the event's `{key}` must be text, not empty"));
             return Step::Go(Move::Throw(Failure { error, labels: data.labels.clone() }));
         }
-        self.at.waiting = Waiting::Emit { id };
         let event = Data::new(Value::Object(event), data.labels.clone()).under(&self.at.pc);
+        self.at.waiting = Waiting::Emit { id, event: event.clone() };
         Step::Ask(Intent::Emit { id, path: self.path(), event: event.into_labelled() })
     }
 

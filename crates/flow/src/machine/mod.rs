@@ -164,10 +164,9 @@ impl Machine {
                 self.now = at;
                 Move::Woken
             }
-            (_, Event::Emitted { at, .. }) => {
+            (Waiting::Emit { event, .. }, Event::Emitted { at, .. }) => {
                 self.now = at;
-                // What a task that only tells gives is what it was given, as a pause does.
-                Move::Woken
+                Move::Output(event)
             }
             // What answers the same is of the same kind.
             _ => Move::Leave,
@@ -212,7 +211,11 @@ impl Machine {
         match result {
             Ok(value) => Move::Got(purpose, Data::new(value, labels)),
             Err(error) => Move::Throw(Failure {
-                error: WorkflowError::new(ErrorKind::Expression, error.to_string()).quoting_data(),
+                error: match &error {
+                    ExprError::Failed(why) => WorkflowError::new(ErrorKind::Expression, why.clone()).quoting_data(),
+                    // A limit's name is ours.
+                    ExprError::Limit(_) => WorkflowError::new(ErrorKind::Expression, error.to_string()),
+                },
                 labels,
             }),
         }

@@ -53,8 +53,8 @@ pub(super) enum Waiting {
     Call { seq: StepSeq, labels: Labels },
     /// A timer.
     Timer { id: TimerId },
-    /// An event to be emitted.
-    Emit { id: EmitId },
+    /// An event to be emitted: what the task gives.
+    Emit { id: EmitId, event: Data },
     /// Events.
     Events { id: ListenId },
     /// Its own branches, or its turn.
@@ -68,7 +68,7 @@ impl Waiting {
             Self::Evaluation { id, .. } => Some(Open::Evaluation(*id)),
             Self::Call { seq, .. } => Some(Open::Call(*seq)),
             Self::Timer { id } => Some(Open::Timer(*id)),
-            Self::Emit { id } => Some(Open::Emit(*id)),
+            Self::Emit { id, .. } => Some(Open::Emit(*id)),
             // Its task listens as long as it lasts, also between two events.
             Self::Events { .. } | Self::Branches => None,
         }

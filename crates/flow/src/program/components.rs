@@ -131,8 +131,9 @@ impl<'s> Compiler<'s> {
             }
             return Some(found);
         }
-        let known: Vec<String> =
-            self.components.section(section).into_iter().flat_map(Map::keys).take(8).map(|name| short(name)).collect();
+        let mut known: Vec<&String> = self.components.section(section).into_iter().flat_map(Map::keys).collect();
+        known.sort();
+        let known: Vec<String> = known.into_iter().take(8).map(|name| short(name)).collect();
         let help = match (section, known.as_slice()) {
             ("timeouts", []) => "write {after: PT30S}, or define it there".to_owned(),
             (_, []) => "define it there".to_owned(),

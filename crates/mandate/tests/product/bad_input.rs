@@ -23,11 +23,7 @@ const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("jq that does not parse", "  - one:\n      set: {a: '${ .a | }'}\n", "bad.yaml:8:"),
     ("a jump to nowhere", "  - one:\n      set: {a: 1}\n      then: nowhere\n", "bad.yaml:9:"),
     ("a shell", "  - one:\n      run: {shell: {command: 'id'}}\n", "bad.yaml:8:"),
-    (
-        "a call out of the language",
-        "  - one:\n      call: http\n      with: {method: get, endpoint: 'https://evil.example'}\n",
-        "bad.yaml:8:",
-    ),
+    ("a call out of the language", "  - one:\n      call: mcp\n      with: {method: tools/list}\n", "bad.yaml:8:"),
     (
         "a literal credential",
         "  - one:\n      call: warehouse.revenue\n      with: {quarter: '2026-Q3', headers: {authorization: 'Bearer abcdefghijklmnop'}}\n",

@@ -16,7 +16,7 @@ BEGIN
         'INSERT ON admissions',
         'INSERT, UPDATE (ended_at) ON leases',
         'INSERT, UPDATE (due), DELETE ON timers',
-        'INSERT, UPDATE (state, decided_by, decided_at, answer) ON approvals',
+        'INSERT, UPDATE (state, decided_by, decided_at, answer, proof) ON approvals',
         'INSERT, UPDATE (epoch) ON epochs',
         'INSERT, UPDATE (used_at), DELETE ON sessions',
         'INSERT, UPDATE (version, deleted) ON resources',
