@@ -26,10 +26,9 @@ impl Driver {
             if !self.pinned.functions.values().any(|f| is_of(f, &wanted.function)) {
                 return Ok(wanted);
             }
+            // Address and method may be made of the run's data, and this goes into the ledger.
             let why = format!(
-                "no function of this Worker reaches {} by {} in environment {}: register one with `target.call`, and list it",
-                address(&wanted.arguments.value).unwrap_or("what the document names"),
-                method(&wanted.arguments.value).unwrap_or_default(),
+                "no function of this Worker reaches, in environment {}, what this call names by its method: register one with `target.call`, and list it",
                 self.new.environment,
             );
             return Err(Box::new((wanted, WorkflowError::new(ErrorKind::Configuration, why))));

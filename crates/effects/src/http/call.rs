@@ -8,7 +8,7 @@ use crate::reach;
 use async_trait::async_trait;
 use mandate_directory::{CallTarget, ConnectionSpec, Endpoint, FunctionSpec, Method};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
-use mandate_identity::{CanonicalRequest, CanonicalUrl};
+use mandate_identity::{CanonicalRequest, CanonicalUrl, RequestError};
 use mandate_kernel::{EffectClass, canonical_json};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -57,9 +57,13 @@ impl CallEffect {
         self.function.check_narrowed(asked.all)?;
         let key = (self.function.effect != EffectClass::Read).then(|| call.step.idempotency_key());
         let (method, url) = (asked.method.as_str(), String::from(asked.url.clone()));
-        CanonicalRequest::new(method, url, asked.content_type.clone(), asked.body.clone(), key)
-            .and_then(|request| request.with_headers(asked.headers.clone()))
-            .map_err(|e| e.to_string())
+        let request = CanonicalRequest::new(method, url, asked.content_type.clone(), asked.body.clone(), key)
+            .map_err(|e| e.to_string())?;
+        request.with_headers(asked.headers.clone()).map_err(|error| match error {
+            // A header's name may be made of the run's data, and this goes into the ledger.
+            RequestError::Header { why, .. } => format!("one of argument `headers` {why}"),
+            other => other.to_string(),
+        })
     }
 }
 

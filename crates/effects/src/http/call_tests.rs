@@ -153,3 +153,21 @@ fn a_receiver_of_tokens_takes_no_headers_of_the_document() {
     assert!(prepared(&reads, with).is_err());
     assert!(prepared(&reads, json!({"method": "get", "endpoint": "https://shop.example/v2/x"})).is_ok());
 }
+
+/// What is said goes into the ledger: it repeats nothing of the arguments.
+#[test]
+fn a_refusal_repeats_nothing_that_may_be_data() {
+    let reads = effect("read", &["GET"], shop());
+    for given in [
+        json!({"method": "get", "endpoint": "https://evil.example/canary-7"}),
+        json!({"method": "canary-7", "endpoint": "https://shop.example/v2/x"}),
+        json!({"method": "get", "endpoint": "https://shop.example/v2/x y/canary-7"}),
+        json!({"method": "get", "endpoint": "https://shop.example/v2/x", "headers": {"Canary-7 ": "1"}}),
+        json!({"method": "get", "endpoint": "https://shop.example/v2/x", "headers": {"x-a": "canary-7\u{e9}"}}),
+        json!({"method": "get", "endpoint": "https://shop.example/v2/x", "query": {"canary-7": [1]}}),
+        json!({"method": "get", "endpoint": "https://shop.example/v2/x", "output": "canary-7"}),
+    ] {
+        let why = prepared(&reads, given).unwrap_err().to_string();
+        assert!(!why.to_ascii_lowercase().contains("canary-7"), "{why}");
+    }
+}
