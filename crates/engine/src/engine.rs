@@ -5,7 +5,8 @@ use crate::driver::{Driver, Ended, Wake};
 use crate::events::EventSink;
 use crate::history::History;
 use crate::hold::Holds;
-use crate::{EngineError, Names, Ports, TenantContext, doubt, record};
+use crate::{EngineError, Names, Ports, TenantContext, doubt, record, switches};
+use mandate_flow::Need;
 use mandate_gate::{AdmitError, Gate, Live};
 use mandate_journal::{CommitError, EventBody, Problem, RunRecord, RunState, RunStatus, TimerChange};
 use mandate_kernel::{Duration, RunId, Tenant};
@@ -24,6 +25,8 @@ pub struct EngineConfig {
     pub log_name: String,
     /// How long entries may wait before the sequencer integrates them.
     pub sequence_every: Duration,
+    /// What the operator turned on that is off otherwise.
+    pub allow: BTreeSet<Need>,
 }
 
 /// Expressions evaluated at one time.
@@ -83,6 +86,7 @@ impl Engine {
         }
         let names = Names::new(&self.config.public_url, &self.config.log_name, tenant);
         let context = Arc::new(TenantContext::open(&self.ports, names, tenant.clone()).await?);
+        switches::record(&self.ports, &context, &self.config.allow).await?;
         self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), Arc::clone(&context));
         Ok(context)
     }

@@ -95,6 +95,9 @@ pub enum EngineError {
     /// The witness can't be asked, or does not know this log yet.
     #[error("the witness can't be asked: {0}")]
     Witness(String),
+    /// The operator turned off what the run's document needs.
+    #[error("the document needs {0}, which the operator has turned off since")]
+    SwitchedOff(String),
     /// It took longer than the caller wanted to wait.
     #[error("{0} did not happen in time; try again")]
     Timeout(String),

@@ -48,6 +48,7 @@ mod sequencer;
 mod standing_question;
 mod start;
 mod step;
+mod switches;
 
 pub use access::{Denied, Target};
 pub use answer::{Answer, AnswerError, ApprovalPage, ApprovalView};

@@ -181,6 +181,10 @@ impl Engine {
                 Limits::DEFAULT.purpose_chars
             ));
         }
+        if let Some(off) = self.switched_off(&pinned.program) {
+            let why = "which the operator has turned off since it was applied";
+            return bad(format!("the document of {} needs {off}, {why}", request.worker));
+        }
         let size = canonical_json(&request.input).map_err(|e| StartError::BadRequest(format!("input: {e}")))?.len();
         if size > Limits::DEFAULT.value {
             return bad(format!("input is {size} bytes; at most {} are taken", Limits::DEFAULT.value));

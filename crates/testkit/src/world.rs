@@ -4,6 +4,7 @@ use crate::{Faults, SimClock, SimEffects, SimEntropy, SimStore, SimWitness};
 use mandate_engine::{Engine, EngineConfig, Ports};
 use mandate_kernel::{Clock, Duration, Entropy, Secret};
 use mandate_vault::{RootKey, Vault};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The longest a process may take, in simulated time.
@@ -103,6 +104,7 @@ impl World {
         runtime.block_on(async {
             self.clock.attach();
             let config = EngineConfig {
+                allow: BTreeSet::default(),
                 public_url: "https://mandate.example".to_owned(),
                 log_name: "mandate.example".to_owned(),
                 sequence_every: Duration::from_millis(200),

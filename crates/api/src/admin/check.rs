@@ -113,7 +113,7 @@ impl House<'_> {
                         found.push(("wild-expression", format!("/spec/document{}", place.pointer), message));
                     }
                 }
-                found.extend(not_run(&program));
+                found.extend(not_run(self.engine, &program));
             }
             Err(diagnostics) => {
                 for diagnostic in diagnostics.as_slice() {
@@ -276,10 +276,13 @@ impl House<'_> {
 }
 
 /// What a document has and no run would do: said here, not when it runs.
-fn not_run(program: &Program) -> Vec<(&'static str, String, String)> {
-    let switches = program.needs().iter().map(|need| {
-        let message = format!("the document needs `{}`, which the operator has not turned on", need.switch());
-        ("invalid-worker", "/spec/document".to_owned(), message)
+fn not_run(engine: &Engine, program: &Program) -> Vec<Finding> {
+    let switches = program.needs().iter().filter(|need| !engine.allows(**need)).map(|need| {
+        let switch = need.switch();
+        let message = format!(
+            "the document needs `{switch}`, which the operator has not turned on (`allow: [{switch}]` in the server's configuration, `--allow {switch}` of `mandate dev`)"
+        );
+        ("switched-off", "/spec/document".to_owned(), message)
     });
     let later = program.not_performed().into_iter().map(|(pointer, what)| {
         ("invalid-worker", format!("/spec/document{pointer}"), format!("{what} is not performed by this version yet"))

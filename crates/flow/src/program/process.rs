@@ -40,6 +40,12 @@ impl Need {
             Self::CallerSuppliedCredentials => "caller-supplied-credentials",
         }
     }
+
+    /// The need behind a switch's name; `None` for a name that is no switch's.
+    #[must_use]
+    pub fn of_switch(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|need| need.switch() == name)
+    }
 }
 
 /// Kinds of processes, with their keys.

@@ -63,6 +63,7 @@ async fn one(folder: &Path, clients: usize) -> Result<(f64, f64, Value)> {
         root: RootKey::from_file(&folder.join("root.key"), Some(&SystemEntropy))?,
         witness: Arc::clone(&witness) as _,
         evaluator: Arc::new(TameOnly),
+        allow: BTreeSet::new(),
     })?;
     let context = node.engine.open_tenant(&Tenant::new("bench")?).await?;
     witness.trust(context.anchor().await?.log);

@@ -4,6 +4,7 @@ use super::database::Database;
 use super::expressions::ExpressionsConfig;
 use super::oidc::{BrowserClient, Keys, Trust};
 use super::secret_source::SecretSource;
+use super::switches::AllowConfig;
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, bail};
 use mandate_api::{DoorConfig, Rate, ThrottleConfig};
@@ -52,6 +53,9 @@ pub(crate) struct ServeConfig {
     /// What wild expressions may use, or that there are none.
     #[serde(default)]
     pub expressions: ExpressionsConfig,
+    /// What is off otherwise.
+    #[serde(default)]
+    pub allow: AllowConfig,
 }
 
 /// The database: exactly one.

@@ -17,12 +17,14 @@ use mandate_devkit::{
 };
 use mandate_directory::SessionLifetimes;
 use mandate_engine::TenantContext;
+use mandate_flow::Need;
 use mandate_identity::Audience;
 use mandate_kernel::{Duration, Entropy, Secret, SystemClock, SystemEntropy, Tenant};
 use mandate_ledger::VerifierKey;
 use mandate_store::PostgresConfig;
 use mandate_vault::RootKey;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -51,7 +53,7 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
         DevStore::Sqlite => Database::in_folder(&folder)?,
         DevStore::Postgres => Database::on_server(from_environment()?).await?,
     };
-    let house = House::open(&folder, listener.local_addr()?.port(), database).await?;
+    let house = House::open(&folder, listener.local_addr()?.port(), database, args.allow.into_iter().collect()).await?;
     let ended = house.run(listener).await;
     drop(lock);
     if temporary {
@@ -70,7 +72,7 @@ struct House {
 }
 
 impl House {
-    async fn open(folder: &Path, port: u16, database: Database) -> Result<Self> {
+    async fn open(folder: &Path, port: u16, database: Database, allow: BTreeSet<Need>) -> Result<Self> {
         let url = format!("http://127.0.0.1:{port}");
         let anchor_path = folder.join("trust.json");
         let (witness, witness_url, key) = start_witness(folder, &anchor_path).await?;
@@ -85,6 +87,7 @@ impl House {
             root,
             witness: Arc::new(client),
             evaluator: ExpressionsConfig::default().evaluator().await?,
+            allow,
         })?;
         let devkit = Devkit::start(DevkitConfig {
             data_dir: folder.to_path_buf(),
@@ -158,6 +161,7 @@ impl House {
             "accounts": accounts,
             "report_url": self.devkit.report_url(),
             "mail_url": self.devkit.mail_url(),
+            "allow": self.node.engine.allowed(),
         })
     }
 

@@ -15,6 +15,7 @@ mod secret_source;
 mod seed;
 mod serve;
 mod signals;
+pub(crate) mod switches;
 mod telemetry;
 mod tls;
 mod wiring;

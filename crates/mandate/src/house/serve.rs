@@ -33,6 +33,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         log_name: config.log_name.clone(),
         witness: Arc::new(client),
         evaluator: config.expressions.evaluator().await?,
+        allow: config.allow.clone().into(),
     })?;
     let trusted = config.tenants.iter().map(TenantConfig::trust).collect::<Result<Vec<_>>>()?;
     // What can't be served is told before anything is.
@@ -59,7 +60,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     };
     oidc.keep_reading();
     node.engine.recover().await?;
-    let ready = json!({"url": config.public_url, "listen": listener.local_addr()?, "trust": trust});
+    let ready = json!({"url": config.public_url, "listen": listener.local_addr()?, "trust": trust, "allow": node.engine.allowed()});
     writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
     let served = match &config.tls {
         Some(tls) => tls::serve(listener.into_std()?, tls, router(state)).await,

@@ -5,10 +5,12 @@ use anyhow::Result;
 use mandate_directory::{ConnectionSpec, FunctionSpec};
 use mandate_effects::Effects;
 use mandate_engine::{EffectSource, Engine, EngineConfig, Evaluator, Ports, Witness};
+use mandate_flow::Need;
 use mandate_gate::Effect;
 use mandate_kernel::{Clock, Duration, Entropy, FunctionName, Limits, SystemClock, SystemEntropy};
 use mandate_vault::{RootKey, Vault};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The connectors as the engine sees them.
@@ -39,12 +41,17 @@ pub(crate) struct NodeConfig {
     pub root: RootKey,
     pub witness: Arc<dyn Witness>,
     pub evaluator: Arc<dyn Evaluator>,
+    /// What is on that is off otherwise.
+    pub allow: BTreeSet<Need>,
 }
 
 /// Puts an engine over a database.
 pub(crate) fn node(config: NodeConfig) -> Result<Node> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    for need in &config.allow {
+        tracing::warn!(switch = need.switch(), "a switch is on: documents may do what is off otherwise");
+    }
     let effects = Effects::new(Limits::DEFAULT)?.with_local("noop", Arc::new(|_: &Value| Ok(Value::Null)));
     let ports = Ports {
         vault: Arc::new(Vault::new(config.root, Arc::clone(&clock), Arc::clone(&entropy))),
@@ -61,6 +68,7 @@ pub(crate) fn node(config: NodeConfig) -> Result<Node> {
             public_url: config.public_url,
             log_name: config.log_name,
             sequence_every: Duration::from_millis(100),
+            allow: config.allow,
         },
     );
     Ok(Node { database: config.database, engine })

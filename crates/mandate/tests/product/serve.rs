@@ -211,6 +211,8 @@ fn bad_configurations_are_refused_with_their_place() {
         ("listen:", "expressions: none\nlisten:", "tame-only"),
         ("listen:", "expressions: {memoryMebibytes: 1}\nlisten:", "MiB of memory"),
         ("listen:", "expressions: {concurrent: 0}\nlisten:", "at a time"),
+        ("listen:", "allow: [run-everything]\nlisten:", "run-shell"),
+        ("listen:", "allow: run-script\nlisten:", "sequence"),
     ] {
         std::fs::write(&node.config, good.replacen(from, to, 1)).unwrap();
         let ran = run(mandate().args(["serve", "--config"]).arg(&node.config));

@@ -1,6 +1,7 @@
 //! The arguments of the processes: `dev`, `serve` and `witness`.
 
 use clap::{Args, ValueEnum, ValueHint};
+use mandate_flow::Need;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -25,6 +26,9 @@ pub(crate) struct DevArgs {
     /// Where tenants' data is kept; `postgres` reads MANDATE_STORE_URL and MANDATE_STORE_OWNER_URL.
     #[arg(long, value_enum, default_value = "sqlite", env = "MANDATE_DEV_STORE")]
     pub(crate) store: DevStore,
+    /// Turn on what is off otherwise: run-script, run-shell, run-container, caller-supplied-credentials.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "MANDATE_DEV_ALLOW", value_parser = crate::house::switches::read)]
+    pub(crate) allow: Vec<Need>,
     /// Open no browser.
     #[arg(long)]
     pub(crate) no_open: bool,
