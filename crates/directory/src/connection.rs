@@ -1,10 +1,10 @@
 //! A connection: where a system is, per environment, and which slot its credential goes into. A system
 //! speaks HTTP (`http://`, `https://`) or is a mail server (`smtp://`, `smtps://`).
 
-use mandate_identity::{Audience, CanonicalUrl};
+use mandate_identity::{Audience, AuthenticationScheme, CanonicalUrl};
 use mandate_kernel::Environment;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Headers that a credential slot may not name: they frame the message, or are ours to set.
@@ -72,12 +72,28 @@ impl Endpoint {
 
 /// The one place a static credential may go (I4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a slot is `header` with an optional `prefix`, or for a mail server `smtp: auth`")]
+#[serde(
+    untagged,
+    expecting = "a slot is `header` with an optional `prefix`, `schemes` with an optional `md5`, or for a mail server `smtp: auth`"
+)]
 pub enum SlotSpec {
     /// A header of an HTTP request.
     Header(HeaderSlot),
     /// A mail server's sign-in.
     Smtp(SmtpSlot),
+    /// What the authentication policy of a document's own call says.
+    Policy(PolicySlot),
+}
+
+/// `Authorization`, by the authentication policy of a document's own call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PolicySlot {
+    /// The schemes that documents may use here.
+    pub schemes: BTreeSet<AuthenticationScheme>,
+    /// Whether a `Digest` challenge may ask for MD5. SHA-256 is always taken.
+    #[serde(default)]
+    pub md5: bool,
 }
 
 /// A header of an HTTP request.
@@ -155,6 +171,13 @@ impl ConnectionSpec {
         }
         let slot = |why: &str| Err(("/slot".to_owned(), why.to_owned()));
         match &self.slot {
+            Some(SlotSpec::Policy(_)) if mail => slot("a mail server has no schemes; its slot is `smtp: auth`"),
+            Some(SlotSpec::Policy(policy)) if policy.schemes.is_empty() => slot("name at least one scheme"),
+            Some(SlotSpec::Policy(_)) if self.environments.values().any(|endpoint| endpoint.audience.is_some()) => {
+                slot(
+                    "a receiver of hop tokens gets one in `Authorization`; schemes are for receivers without an audience",
+                )
+            }
             Some(SlotSpec::Header(_)) if mail => slot("a mail server has no headers; its slot is `smtp: auth`"),
             Some(SlotSpec::Smtp(_)) if !mail => slot("`smtp: auth` is the slot of a mail server; name a `header`"),
             None if mail => slot("a mail server is signed in to; its slot is `smtp: auth`"),
@@ -165,7 +188,7 @@ impl ConnectionSpec {
             Some(SlotSpec::Smtp(_)) if self.envelope => {
                 Err(("/envelope".to_owned(), "a mail server takes no envelope".to_owned()))
             }
-            Some(SlotSpec::Smtp(_)) | None => Ok(()),
+            Some(SlotSpec::Smtp(_) | SlotSpec::Policy(_)) | None => Ok(()),
         }
     }
 
@@ -226,7 +249,8 @@ fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn is_loopback(origin: &str) -> bool {
+/// Whether an origin is on this machine.
+pub(crate) fn is_loopback(origin: &str) -> bool {
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or(""),

@@ -24,7 +24,7 @@ mod target;
 mod worker;
 
 pub use checks::{Check, Checked, Freshness, ReplyChecks};
-pub use connection::{ConnectionSpec, Endpoint, HeaderSlot, MailServer, SlotSpec, SmtpSlot, SmtpSlotUse};
+pub use connection::{ConnectionSpec, Endpoint, HeaderSlot, MailServer, PolicySlot, SlotSpec, SmtpSlot, SmtpSlotUse};
 pub use credential::CredentialSpec;
 pub use entitlement::{EntitlementSpec, own_authority};
 pub use error::DirectoryError;

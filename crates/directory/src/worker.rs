@@ -28,6 +28,10 @@ pub struct WorkerSpec {
     /// Credentials for the slots of functions that need one.
     #[serde(default)]
     pub bindings: BTreeMap<FunctionName, ResourceName>,
+    /// Which credential each name in the document's `use.secrets` stands for. It goes through functions whose
+    /// binding is that credential, and through no others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, ResourceName>,
     /// The signed artefact made of its output, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactSpec>,

@@ -10,6 +10,7 @@
 //! Whoever drives a run also watches [`Spent::stopped`](mandate_gate::Spent::stopped) beside
 //! `perform`: dropping the future cancels what is on the wire, and makes it in doubt.
 
+mod authorization;
 mod error;
 mod http;
 mod local;

@@ -8,7 +8,7 @@ use crate::model::{Model, ModelEffect, OpenAi};
 use crate::review::ReviewEffect;
 use mandate_directory::{ConnectionSpec, FunctionSpec, Target};
 use mandate_gate::Effect;
-use mandate_kernel::Limits;
+use mandate_kernel::{Entropy, Limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +36,15 @@ impl Effects {
             model: Arc::new(OpenAi::new(limits)),
             local: BTreeMap::new(),
         })
+    }
+
+    /// Takes randomness from another source than the system's.
+    ///
+    /// # Errors
+    /// [`EffectsError::Client`].
+    pub fn with_entropy(mut self, entropy: Arc<dyn Entropy>) -> Result<Self, EffectsError> {
+        self.transport = Arc::new(Transport::new(self.limits)?.with_entropy(entropy));
+        Ok(self)
     }
 
     /// Asks models by other means than the OpenAI protocol.

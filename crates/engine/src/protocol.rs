@@ -16,11 +16,22 @@ impl Driver {
     /// The same step, under the function that stands for a protocol call.
     pub(crate) fn as_registered(&self, wanted: Wanted) -> Result<Wanted, Box<(Wanted, WorkflowError)>> {
         // A function that bears a protocol's name is called by its name.
-        if self.pinned.functions.contains_key(&wanted.function) {
+        if let Some(function) = self.pinned.functions.get(&wanted.function) {
+            let by_protocol = is_of(function, &wanted.function);
+            // What is given to a function by its name may be made of the run's data, and no data makes a policy.
+            if matches!(function.spec.target, Target::Call(_))
+                && !by_protocol
+                && policy(&wanted.arguments.value).is_some()
+            {
+                let why = "an `authentication` belongs to a call by its protocol, not to the arguments of a function";
+                return Err(Box::new((wanted, WorkflowError::new(ErrorKind::Configuration, why))));
+            }
             return Ok(wanted);
         }
         let found = self.pinned.functions.iter();
-        let mut found = found.filter(|(_, f)| stands_for(f, &wanted, &self.new.environment)).peekable();
+        let mut found = found
+            .filter(|(name, f)| stands_for(f, &wanted, &self.new.environment) && self.holds_secret(name, &wanted))
+            .peekable();
         let Some((name, function)) = found.next() else {
             // What is no protocol's name is reported as a function that nobody listed.
             if !self.pinned.functions.values().any(|f| is_of(f, &wanted.function)) {
@@ -28,7 +39,7 @@ impl Driver {
             }
             // Address and method may be made of the run's data, and this goes into the ledger.
             let why = format!(
-                "no function of this Worker reaches, in environment {}, what this call names by its method: register one with `target.call`, and list it",
+                "no function of this Worker reaches, in environment {}, what this call names by its method, with the credential of the secret it names: register one with `target.call`, list it, and bind it",
                 self.new.environment,
             );
             return Err(Box::new((wanted, WorkflowError::new(ErrorKind::Configuration, why))));
@@ -39,6 +50,26 @@ impl Driver {
         }
         Ok(Wanted { function: name.clone(), effect: function.spec.effect, ..wanted })
     }
+}
+
+impl Driver {
+    /// Whether the function's credential is the one that the document's secret stands for, where it names one.
+    fn holds_secret(&self, function: &FunctionName, wanted: &Wanted) -> bool {
+        let Some(secret) = secret(&wanted.arguments.value) else { return true };
+        let meant = self.pinned.spec.secrets.get(secret);
+        meant.is_some() && meant == self.pinned.spec.bindings.get(function)
+    }
+}
+
+/// The authentication policy of a call, wherever its protocol has it.
+fn policy(arguments: &Value) -> Option<&Value> {
+    let places = [arguments.get("endpoint"), arguments.get("service"), Some(arguments)];
+    places.into_iter().flatten().find_map(|place| place.get("authentication"))
+}
+
+/// The secret that the call's authentication names.
+fn secret(arguments: &Value) -> Option<&str> {
+    policy(arguments)?.get("secret")?.as_str()
 }
 
 /// Whether the function is for that protocol at all.

@@ -134,6 +134,7 @@ impl Driver {
                 version: bound.version,
                 environment: bound.spec.environment.clone(),
                 destinations: bound.spec.destinations.clone(),
+                exchange: bound.spec.exchange.clone(),
             }),
             approvals: self.history.approvals.get(&wanted.seq).cloned().unwrap_or_default(),
             standing: self.standing.clone(),

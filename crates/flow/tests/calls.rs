@@ -107,7 +107,7 @@ fn an_authentication_is_a_static_slot() {
         (
             "{oauth2: {authority: 'https://i.example', grant: client_credentials, client: {id: c, secret: '${ $secrets.s }'}, scopes: [r], endpoints: {token: /t}}}",
             json!({
-                "scheme": "oauth2", "secret": "s", "authority": "https://i.example", "grant": "client_credentials",
+                "scheme": "oauth2", "secret": "s", "fills": "clientSecret", "authority": "https://i.example", "grant": "client_credentials",
                 "client": {"id": "c"}, "scopes": ["r"], "endpoints": {"token": "/t"},
             }),
         ),

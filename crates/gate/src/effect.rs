@@ -2,9 +2,9 @@
 
 use crate::Spent;
 use async_trait::async_trait;
-use mandate_identity::{Audience, CanonicalRequest, CanonicalUrl};
+use mandate_identity::{Audience, Authentication, CanonicalRequest, CanonicalUrl};
 use mandate_journal::Doubt;
-use mandate_kernel::{Digest, Environment, FunctionName, Secret, StepKey, Timestamp};
+use mandate_kernel::{Digest, Environment, FunctionName, Secret, StepKey, Timestamp, canonical_json};
 use serde_json::Value;
 
 /// A call that the workflow proposes, before anything is decided about it.
@@ -72,6 +72,13 @@ pub enum Slot {
     },
     /// A mail server's `AUTH` (RFC 4954). The secret is `user:password`.
     SmtpAuth,
+    /// `Authorization`, made of the secret by a document's authentication policy.
+    Authorization {
+        /// The policy.
+        policy: Authentication,
+        /// Whether a `Digest` challenge may ask for MD5.
+        md5: bool,
+    },
 }
 
 /// One exact request, ready to be judged. What is judged is what is done.
@@ -98,20 +105,32 @@ impl Prepared {
         std::iter::once(self.destination.as_str()).chain(server)
     }
 
-    /// The digest the decision, the approval, the token and the ledger all speak of.
+    /// The digest the decision, the approval, the token and the ledger all speak of. How a document wants the
+    /// request authenticated is part of it.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        match &self.request {
-            Request::Http(request) => request.digest(),
-            Request::Local { name, arguments } => {
+        let Some(Slot::Authorization { policy, md5 }) = &self.slot else { return self.request.digest() };
+        // A policy is made of texts and truth values: there is always a canonical form.
+        let policy = canonical_json(policy).unwrap_or_default();
+        let request = self.request.digest();
+        let parts: [&[u8]; 3] = [request.as_bytes(), &policy, &[u8::from(*md5)]];
+        digest_of_fields("mandate/authorization/v1", &parts)
+    }
+}
+
+impl Request {
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Http(request) => request.digest(),
+            Self::Local { name, arguments } => {
                 Digest::of_parts(&[b"mandate/local/v1\0", name.as_bytes(), b"\0", arguments])
             }
-            Request::Mail { server, from, to, subject, body, message_id, date } => {
+            Self::Mail { server, from, to, subject, body, message_id, date } => {
                 let date = date.as_millis().to_string();
                 let fields: [&str; 7] = [server, from, to, subject, body, message_id, &date];
                 digest_of_fields("mandate/mail/v1", &fields.map(str::as_bytes))
             }
-            Request::Model { url, model, body } => {
+            Self::Model { url, model, body } => {
                 digest_of_fields("mandate/model/v1", &[url.as_str().as_bytes(), model.as_bytes(), body])
             }
         }

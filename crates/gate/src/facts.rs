@@ -1,7 +1,7 @@
 //! The facts a step is judged by. The engine gathers them; the gate believes no one else.
 
 use crate::GivenApproval;
-use mandate_identity::{Authority, Scope};
+use mandate_identity::{Authority, ExchangePlace, Scope};
 use mandate_journal::EpochKey;
 use mandate_kernel::{
     Class, Digest, EffectClass, Environment, FunctionName, GroupName, IdentityModel, Labels, Principal, Project,
@@ -48,8 +48,10 @@ pub struct CredentialFacts {
     pub version: u32,
     /// The environment it belongs to.
     pub environment: Environment,
-    /// Origins its owner lets it go to.
+    /// Origins its owner lets it go to; where it is exchanged for tokens, those may.
     pub destinations: BTreeSet<String>,
+    /// Where its owner lets it be exchanged for tokens.
+    pub exchange: Option<ExchangePlace>,
 }
 
 /// Whose authority a step rests on: one of two roots, named on every hop.

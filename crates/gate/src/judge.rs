@@ -1,7 +1,9 @@
 //! Judging a step: the gate's own rules first, then policy. Pure.
 
-use crate::{AuthorityRoot, GrantFacts, Live, Prepared, Refusal, RefusalKind, StepFacts, approval};
-use mandate_identity::{self as identity, Authority};
+use crate::{
+    AuthorityRoot, CredentialFacts, GrantFacts, Live, Prepared, Refusal, RefusalKind, Slot, StepFacts, approval,
+};
+use mandate_identity::{self as identity, Authentication, Authority};
 use mandate_kernel::{
     Action, DecisionId, Digest, Duration, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp,
 };
@@ -169,6 +171,7 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
                 destination: destination.to_owned(),
             });
         }
+        may_be_used_so(credential, prepared)?;
     } else if prepared.slot.is_some() {
         return Err(RefusalKind::SlotUnbound(facts.function.to_string()));
     }
@@ -190,6 +193,22 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
             function: facts.function.to_string(),
         }),
         AuthorityRoot::Grant(Some(grant)) => grant_covers(facts, grant, now).map(|()| None),
+    }
+}
+
+/// A credential that is exchanged for tokens goes to its token endpoint alone, and no other is exchanged.
+fn may_be_used_so(credential: &CredentialFacts, prepared: &Prepared) -> Result<(), RefusalKind> {
+    let exchange = match &prepared.slot {
+        None => return Ok(()),
+        Some(Slot::Authorization { policy: Authentication::Exchange(exchange), .. }) => Some(exchange),
+        Some(_) => None,
+    };
+    let name = || credential.name.to_string();
+    match (exchange, &credential.exchange) {
+        (None, None) => Ok(()),
+        (Some(exchange), Some(place)) if place.admits(exchange) => Ok(()),
+        (Some(_), _) => Err(RefusalKind::ExchangeNotAllowed { credential: name() }),
+        (None, Some(_)) => Err(RefusalKind::ExchangedOnly { credential: name() }),
     }
 }
 

@@ -72,6 +72,18 @@ pub enum RefusalKind {
         /// Where it would have gone.
         destination: String,
     },
+    /// The credential's owner does not let it be exchanged for tokens there.
+    #[error("credential {credential} may not be exchanged where the document says; its owner sets the token endpoint")]
+    ExchangeNotAllowed {
+        /// The credential.
+        credential: String,
+    },
+    /// The credential's owner lets it be exchanged for tokens, and be sent nowhere itself.
+    #[error("credential {credential} is exchanged for tokens, and goes nowhere itself; use oauth2 or oidc")]
+    ExchangedOnly {
+        /// The credential.
+        credential: String,
+    },
     /// The credential belongs to another environment.
     #[error("credential {credential} belongs to {has}, the run to {run}")]
     WrongEnvironment {
@@ -101,6 +113,8 @@ impl RefusalKind {
             Self::GrantStale { .. } => "grant-stale",
             Self::SlotUnbound(_) => "slot-unbound",
             Self::DestinationNotAllowed { .. } => "destination-not-allowed",
+            Self::ExchangeNotAllowed { .. } => "exchange-not-allowed",
+            Self::ExchangedOnly { .. } => "credential-exchanged-only",
             Self::WrongEnvironment { .. } => "wrong-environment",
         }
     }

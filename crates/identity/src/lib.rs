@@ -2,6 +2,7 @@
 //! tokens, proofs of possession, and the verification of callers' tokens. Pure: no I/O, no clock, no
 //! randomness of its own.
 
+mod authentication;
 mod caller;
 mod date;
 pub mod dpop;
@@ -17,6 +18,10 @@ mod request;
 mod scope;
 mod strict;
 
+pub use authentication::{
+    Authentication, AuthenticationScheme, ClientAuthentication, Exchange, ExchangePlace, Fills, TokenGrant,
+    TokenRequest,
+};
 pub use caller::{Provider, ProviderConfig, ProviderError, TokenError, Verified};
 pub use envelope::{Envelope, EnvelopeError, Next, Position, Root, Work, is_purpose};
 pub use hop::{

@@ -204,6 +204,7 @@ async fn a_step_that_rests_on_a_grant_has_nothing_to_pass_on() {
         version: 1,
         environment: environment(),
         destinations: BTreeSet::from([AUDIENCE.to_owned()]),
+        exchange: None,
     });
     facts.root = AuthorityRoot::Grant(Some(GrantFacts {
         name: "finance/costs".to_owned(),

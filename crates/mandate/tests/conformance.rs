@@ -13,6 +13,8 @@
 
 mod house;
 
+#[path = "conformance/guarded.rs"]
+mod guarded;
 #[path = "conformance/petstore.rs"]
 mod petstore;
 #[path = "conformance/scenario.rs"]

@@ -11,6 +11,8 @@ mod server;
 mod abuse;
 #[path = "product/attacks.rs"]
 mod attacks;
+#[path = "product/authentication.rs"]
+mod authentication;
 #[path = "product/bad_input.rs"]
 mod bad_input;
 #[path = "product/boundary.rs"]
@@ -35,6 +37,8 @@ mod foreign;
 mod forensics;
 #[path = "product/grants.rs"]
 mod grants;
+#[path = "conformance/guarded.rs"]
+mod guarded;
 #[path = "product/lateral.rs"]
 mod lateral;
 #[path = "product/login.rs"]

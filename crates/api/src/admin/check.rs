@@ -24,6 +24,10 @@ pub(super) async fn all(
         let found = match &plan.spec {
             Spec::Worker(worker) => house.worker(plan, worker).await?,
             Spec::Function(function) => house.function(&plan.manifest.metadata.name, function).await?,
+            Spec::Credential(credential) => match credential.check() {
+                Ok(()) => Vec::new(),
+                Err((pointer, why)) => vec![("invalid-manifest", format!("/spec{pointer}"), why)],
+            },
             Spec::Connection(connection) => match connection.check() {
                 Ok(()) => Vec::new(),
                 Err((pointer, why)) => vec![("invalid-connection", format!("/spec{pointer}"), why)],
@@ -47,9 +51,9 @@ const MIN_AUTHORITY: u64 = 60;
 const MAX_AUTHORITY: u64 = 30 * 24 * 3600;
 
 /// A finding: problem code, JSON pointer within the manifest, message.
-type Finding = (&'static str, String, String);
+pub(super) type Finding = (&'static str, String, String);
 
-struct House<'a> {
+pub(super) struct House<'a> {
     engine: &'a Engine,
     by: Actor<'a>,
     context: &'a TenantContext,
@@ -58,7 +62,11 @@ struct House<'a> {
 
 impl House<'_> {
     /// A resource as it will be: from this request, or from the store.
-    async fn find<T: DeserializeOwned>(&self, kind: Kind, name: &ResourceName) -> Result<Option<T>, Problem> {
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        name: &ResourceName,
+    ) -> Result<Option<T>, Problem> {
         let here = self.planned.iter().find(|p| p.manifest.kind == kind && p.manifest.metadata.name == *name);
         let content = match here {
             Some(plan) => Some(plan.content.clone()),
@@ -68,7 +76,7 @@ impl House<'_> {
     }
 
     /// Whether whoever applies may know of a credential. To others it does not exist.
-    async fn sees(&self, credential: &ResourceName) -> Result<bool, Problem> {
+    pub(super) async fn sees(&self, credential: &ResourceName) -> Result<bool, Problem> {
         match self.by {
             Actor::Bootstrap => Ok(true),
             Actor::Caller(caller) => {
@@ -114,6 +122,7 @@ impl House<'_> {
                     }
                 }
                 found.extend(not_run(self.engine, &program));
+                found.extend(self.authenticated(name, worker, &program).await?);
             }
             Err(diagnostics) => {
                 for diagnostic in diagnostics.as_slice() {
@@ -134,6 +143,13 @@ impl House<'_> {
             if !exists {
                 let message = format!("{function} is bound to credential {credential}, which does not exist");
                 found.push(("unknown-credential", format!("/spec/bindings/{function}"), message));
+            }
+        }
+        for (secret, credential) in &worker.secrets {
+            // It goes nowhere but through a binding, whose credential was looked at above.
+            if !worker.bindings.values().any(|bound| bound == credential) {
+                let message = format!("the secret {secret} is credential {credential}, which no function is bound to");
+                found.push(("slot-unbound", format!("/spec/secrets/{secret}"), message));
             }
         }
         Ok(found)

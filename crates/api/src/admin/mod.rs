@@ -2,6 +2,7 @@
 //! made durable together with its ledger entry.
 
 mod apply;
+mod authenticated;
 mod check;
 mod grants;
 mod secrets;

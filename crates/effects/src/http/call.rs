@@ -1,10 +1,9 @@
 //! `call: http` as a document spells it out: one request below the connection's URL.
 
-use super::header_slot;
 use super::reply::{Answer, Output};
 use super::template::checked_url;
 use super::transport::{Outgoing, Transport};
-use crate::reach;
+use crate::{authorization, reach};
 use async_trait::async_trait;
 use mandate_directory::{CallTarget, ConnectionSpec, Endpoint, FunctionSpec, Method};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
@@ -29,7 +28,7 @@ struct Asked<'a> {
     headers: BTreeMap<String, String>,
     content_type: Option<String>,
     body: Vec<u8>,
-    authenticated: bool,
+    policy: Option<&'a Value>,
     all: &'a Map<String, Value>,
 }
 
@@ -76,12 +75,7 @@ impl Effect for CallEffect {
         let asked = Asked::read(&call.arguments).map_err(arguments)?;
         answer(asked.all).map_err(arguments)?;
         let takes_token = endpoint.audience.is_some();
-        let slot =
-            connection.slot.as_ref().map(|slot| header_slot(slot, takes_token)).transpose().map_err(definition)?;
-        if asked.authenticated && slot.is_none() && !takes_token {
-            let why = "the document wants `authentication`, and the connection has no slot for a credential";
-            return Err(definition(why.to_owned()));
-        }
+        let slot = authorization::slot(connection, takes_token, asked.policy).map_err(definition)?;
         if let Some(Slot::Header { name, .. }) = &slot
             && asked.headers.contains_key(name)
         {
@@ -113,6 +107,7 @@ impl Effect for CallEffect {
                 takes_envelope: self.connection.as_ref().is_some_and(|connection| connection.envelope),
                 timeout: Duration::from_millis(self.function.timeout_ms.max(1)),
                 credentials,
+                exchange: facts.credential.as_ref().and_then(|credential| credential.exchange.as_ref()),
                 answer: Answer::Call(output),
                 takes_redirects,
             })
@@ -127,7 +122,7 @@ impl<'a> Asked<'a> {
         if let Some(other) = all.keys().find(|name| !known.contains(&name.as_str())) {
             return Err(format!("there is no argument `{other}`; it takes: {}", known.join(", ")));
         }
-        let (uri, authenticated) = endpoint(all.get("endpoint"))?;
+        let (uri, policy) = endpoint(all.get("endpoint"))?;
         let mut headers = texts(all.get("headers"), "headers")?;
         let mut lower = BTreeMap::new();
         while let Some((name, value)) = headers.pop_first() {
@@ -143,7 +138,7 @@ impl<'a> Asked<'a> {
             headers: lower,
             content_type,
             body,
-            authenticated,
+            policy,
             all,
         })
     }
@@ -154,14 +149,13 @@ fn method(value: Option<&Value>) -> Result<Method, String> {
     serde_json::from_value(Value::String(text)).map_err(|_| "argument `method` is no method we send".to_owned())
 }
 
-/// The address, and whether a credential is wanted. Which one is not the document's to say: it is the one
-/// that the function's slot is bound to.
-fn endpoint(value: Option<&Value>) -> Result<(&str, bool), String> {
+/// The address, and the policy that it is authenticated by.
+fn endpoint(value: Option<&Value>) -> Result<(&str, Option<&Value>), String> {
     match value {
-        Some(Value::String(uri)) => Ok((uri, false)),
+        Some(Value::String(uri)) => Ok((uri, None)),
         Some(Value::Object(map)) => {
             let uri = map.get("uri").and_then(Value::as_str).ok_or("argument `endpoint` needs a `uri`")?;
-            Ok((uri, map.get("authentication").is_some_and(|value| !value.is_null())))
+            Ok((uri, map.get("authentication").filter(|value| !value.is_null())))
         }
         _ => Err("argument `endpoint` is a URL, or an object with a `uri`".to_owned()),
     }

@@ -9,6 +9,7 @@ mod transport;
 pub(crate) use call::CallEffect;
 use reply::Answer;
 pub(crate) use reply::{echoes, parse};
+pub(crate) use template::percent_encoded as encoded;
 pub(crate) use template::wire_url;
 pub(crate) use transport::Transport;
 
@@ -76,6 +77,7 @@ impl Effect for HttpEffect {
                 takes_envelope: self.connection.as_ref().is_some_and(|connection| connection.envelope),
                 timeout: Duration::from_millis(self.function.timeout_ms.max(1)),
                 credentials,
+                exchange: None,
                 answer: Answer::Json,
                 takes_redirects: false,
             })
@@ -87,6 +89,7 @@ impl Effect for HttpEffect {
 pub(crate) fn header_slot(slot: &SlotSpec, takes_token: bool) -> Result<Slot, String> {
     match slot {
         SlotSpec::Header(header) => Ok(Slot::Header { name: header.name(takes_token)?, prefix: header.prefix.clone() }),
+        SlotSpec::Policy(_) => Err("its connection takes what a document's own call says; name a `header`".to_owned()),
         SlotSpec::Smtp(_) => Err("its connection has a mail server's slot, `smtp: auth`; name a `header`".to_owned()),
     }
 }

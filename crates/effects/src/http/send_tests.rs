@@ -55,7 +55,7 @@ async fn send_with(
     takes_envelope: bool,
     timeout: Duration,
 ) -> Result<Reply, EffectFailure> {
-    let transport = Transport::new(limits()).unwrap();
+    let transport = Arc::new(Transport::new(limits()).unwrap());
     let function: FunctionName = "crm.note".parse().unwrap();
     let key = (effect != EffectClass::Read).then(|| "run_1.1".to_owned());
     let body = b"{\"note\":\"hello\"}".to_vec();
@@ -70,6 +70,7 @@ async fn send_with(
             takes_envelope,
             timeout,
             credentials,
+            exchange: None,
             answer: Answer::Json,
             takes_redirects: false,
         })
@@ -267,7 +268,7 @@ async fn a_broken_connection_is_in_doubt_where_it_matters_and_is_not_tried_again
 #[tokio::test]
 async fn no_connection_is_used_twice() {
     let (url, count) = raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}").await;
-    let transport = Transport::new(limits()).unwrap();
+    let transport = Arc::new(Transport::new(limits()).unwrap());
     let function: FunctionName = "crm.note".parse().unwrap();
     let request = CanonicalRequest::new("GET", url, None, Vec::new(), None).unwrap();
     for _ in 0..3 {
@@ -279,6 +280,7 @@ async fn no_connection_is_used_twice() {
             takes_envelope: false,
             timeout: Duration::from_secs(5),
             credentials: Credentials::default(),
+            exchange: None,
             answer: Answer::Json,
             takes_redirects: false,
         };
@@ -363,7 +365,7 @@ async fn no_header_can_be_smuggled_and_no_credential_goes_astray() {
 
 #[tokio::test]
 async fn a_slot_and_a_lease_come_together_or_not_at_all() {
-    let transport = Transport::new(limits()).unwrap();
+    let transport = Arc::new(Transport::new(limits()).unwrap());
     let function: FunctionName = "crm.note".parse().unwrap();
     let (url, count) = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let request = CanonicalRequest::new("GET", url, None, Vec::new(), None).unwrap();
@@ -382,6 +384,7 @@ async fn a_slot_and_a_lease_come_together_or_not_at_all() {
             takes_envelope: true,
             timeout: Duration::from_secs(5),
             credentials,
+            exchange: None,
             answer: Answer::Json,
             takes_redirects: false,
         };

@@ -159,7 +159,7 @@ pub(super) fn text_of(name: &str, value: &Value) -> Result<String, String> {
 }
 
 /// Everything but RFC 3986's unreserved characters percent-encoded, in upper case.
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

@@ -3,13 +3,14 @@
 use super::reply::Answer;
 use super::{failure, reply, template};
 use crate::EffectsError;
+use crate::authorization::{Answering, Authorized, Challenge, Login};
 use mandate_gate::{Credentials, EffectFailure, Reply, Slot};
-use mandate_identity::CanonicalRequest;
-use mandate_kernel::{EffectClass, FunctionName, Limits, crash};
+use mandate_identity::{CanonicalRequest, CanonicalUrl, ExchangePlace};
+use mandate_kernel::{EffectClass, Entropy, FunctionName, Limits, SystemEntropy, crash};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, Method};
+use reqwest::{Client, ClientBuilder, Method, Response};
 use std::{
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) takes_envelope: bool,
     pub(super) timeout: Duration,
     pub(super) credentials: Credentials,
+    /// Where the leased secret is exchanged for tokens, by its owner's word.
+    pub(super) exchange: Option<&'a ExchangePlace>,
     /// What of the answer the run is given.
     pub(super) answer: Answer,
     /// Whether a redirect is an answer like any other. None is ever followed.
@@ -46,6 +49,7 @@ pub(crate) struct Transport {
     /// For https. Made at its first use: a machine without root certificates can still use the loopback.
     secure: OnceLock<Result<Client, String>>,
     limits: Limits,
+    entropy: Arc<dyn Entropy>,
 }
 
 fn client(builder: ClientBuilder) -> Result<Client, String> {
@@ -67,7 +71,12 @@ fn client(builder: ClientBuilder) -> Result<Client, String> {
 impl Transport {
     pub(crate) fn new(limits: Limits) -> Result<Self, EffectsError> {
         let plain = client(Client::builder().tls_certs_only([])).map_err(EffectsError::Client)?;
-        Ok(Self { plain, secure: OnceLock::new(), limits })
+        Ok(Self { plain, secure: OnceLock::new(), limits, entropy: Arc::new(SystemEntropy) })
+    }
+
+    /// The same with another source of randomness.
+    pub(crate) fn with_entropy(self, entropy: Arc<dyn Entropy>) -> Self {
+        Self { entropy, ..self }
     }
 
     fn client(&self, url: &reqwest::Url) -> Result<&Client, EffectFailure> {
@@ -80,25 +89,45 @@ impl Transport {
             .map_err(|why| failure::not_sent(format!("no https client can be built: {why}")))
     }
 
+    /// Posts to a token endpoint: once, without redirects, like everything.
+    pub(crate) async fn post(
+        &self,
+        url: &CanonicalUrl,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Response, EffectFailure> {
+        let sent = template::wire_url(url)
+            .ok_or_else(|| failure::unsendable("the URL would be sent in another spelling".to_owned()))?;
+        let posted = self.client(&sent)?.post(sent).headers(headers).body(body).timeout(timeout).send().await;
+        posted.map_err(|error| failure::not_sent(failure::describe(&error, url.origin())))
+    }
+
     /// Sends a request and reads the answer.
-    pub(super) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Reply, EffectFailure> {
+    pub(super) async fn send(self: &Arc<Self>, outgoing: Outgoing<'_>) -> Result<Reply, EffectFailure> {
+        let begun = Instant::now();
+        let (slot, leased) = (outgoing.slot, outgoing.credentials.leased.as_ref());
+        let authorized = Authorized::by(self, slot, leased, outgoing.exchange, outgoing.timeout).await?;
+        let result = self.send_as(&outgoing, authorized.as_ref()).await;
+        match authorized {
+            Some(authorized) => authorized.end(outgoing.timeout.saturating_sub(begun.elapsed()), result).await,
+            None => result,
+        }
+    }
+
+    async fn send_as(&self, outgoing: &Outgoing<'_>, by: Option<&Authorized>) -> Result<Reply, EffectFailure> {
         let (request, effect) = (outgoing.request, outgoing.effect);
         let origin = request.url().origin();
-        let url = template::wire_url(request.url())
-            .ok_or_else(|| failure::unsendable("the URL would be sent in another spelling".to_owned()))?;
-        let method = Method::from_bytes(request.method().as_bytes())
-            .map_err(|_| failure::unsendable("the method can't be sent".to_owned()))?;
-        let headers = headers(&outgoing).map_err(|why| failure::unsendable(format!("nothing was sent: {why}")))?;
-        let client = self.client(&url)?;
         let begun = Instant::now();
-        crash::point("effects.before-send");
-        let sent =
-            client.request(method, url).headers(headers).body(request.body().to_vec()).timeout(outgoing.timeout).send();
-        let response = sent.await.map_err(|error| {
-            let detail = failure::describe(&error, origin);
-            // Connections are never kept, so an error while connecting comes before the first byte.
-            if error.is_connect() { failure::not_sent(detail) } else { failure::unanswered(effect, detail) }
-        })?;
+        let mut response = self.send_once(outgoing, by.and_then(Authorized::value)).await?;
+        if let (401, Some(Authorized::Challenged(login, md5))) = (response.status().as_u16(), by) {
+            // The receiver says that it did nothing yet, and what it wants first: the same request, answered.
+            let challenge = Challenge::of(response.headers(), *md5)
+                .map_err(|why| EffectFailure::Definite { status: 401, detail: format!("{origin} {why}") })?;
+            drop(response);
+            let answer = self.answer(&challenge, login, request)?;
+            response = self.send_once(outgoing, Some(&answer)).await?;
+        }
         let status = response.status().as_u16();
         tracing::debug!(
             function = %outgoing.function, %origin, status, elapsed_ms = begun.elapsed().as_millis(), "answered"
@@ -109,7 +138,49 @@ impl Transport {
             let detail = failure::describe_status(status, response.headers(), origin);
             return Err(failure::refused(effect, status, detail));
         }
-        reply::read(response, &outgoing, &self.limits, &injected(&outgoing.credentials)).await
+        let mut injected = injected(&outgoing.credentials);
+        injected.extend(by.map(Authorized::secrets).unwrap_or_default());
+        injected.retain(|text| text.len() >= SHORTEST_LOOKED_FOR);
+        reply::read(response, outgoing, &self.limits, &injected).await
+    }
+
+    /// One request on a connection of its own.
+    async fn send_once(&self, outgoing: &Outgoing<'_>, by: Option<&str>) -> Result<Response, EffectFailure> {
+        let request = outgoing.request;
+        let url = template::wire_url(request.url())
+            .ok_or_else(|| failure::unsendable("the URL would be sent in another spelling".to_owned()))?;
+        let method = Method::from_bytes(request.method().as_bytes())
+            .map_err(|_| failure::unsendable("the method can't be sent".to_owned()))?;
+        let headers = headers(outgoing, by).map_err(|why| failure::unsendable(format!("nothing was sent: {why}")))?;
+        let client = self.client(&url)?;
+        crash::point("effects.before-send");
+        let sent =
+            client.request(method, url).headers(headers).body(request.body().to_vec()).timeout(outgoing.timeout).send();
+        sent.await.map_err(|error| {
+            let detail = failure::describe(&error, request.url().origin());
+            // Connections are never kept, so an error while connecting comes before the first byte.
+            if error.is_connect() { failure::not_sent(detail) } else { failure::unanswered(outgoing.effect, detail) }
+        })
+    }
+
+    fn answer(
+        &self,
+        challenge: &Challenge,
+        login: &Login,
+        request: &CanonicalRequest,
+    ) -> Result<String, EffectFailure> {
+        let mut nonce = [0u8; 16];
+        self.entropy.fill(&mut nonce).map_err(|error| failure::unsendable(error.to_string()))?;
+        let cnonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        let url = request.url();
+        let target = url.as_str().get(url.origin().len()..).unwrap_or("/");
+        Ok(challenge.answer(&Answering {
+            username: &login.username,
+            password: login.password.expose(),
+            method: request.method(),
+            target,
+            cnonce: &cnonce,
+        }))
     }
 }
 
@@ -121,11 +192,11 @@ fn injected(credentials: &Credentials) -> Vec<&str> {
     let hop = credentials.hop.as_ref().map(|hop| hop.token.expose().as_str());
     let leased = credentials.leased.as_ref().map(|secret| secret.expose().as_str());
     let envelope = credentials.envelope.as_ref().map(|envelope| envelope.expose().as_str());
-    [hop, leased, envelope].into_iter().flatten().filter(|text| text.len() >= SHORTEST_LOOKED_FOR).collect()
+    [hop, leased, envelope].into_iter().flatten().collect()
 }
 
 /// The headers: what was judged, and the credentials made for this permit.
-fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
+fn headers(outgoing: &Outgoing<'_>, by: Option<&str>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     let mut put = |name: HeaderName, text: &str, sensitive: bool| {
         // Neither the value nor the reason, which could quote it, is repeated.
@@ -165,6 +236,14 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
             put(name, &format!("{prefix}{}", secret.expose()), true)?;
         }
         (Some(Slot::Header { name, .. }), None) => return Err(format!("no credential was leased for header `{name}`")),
+        (Some(Slot::Authorization { .. }), Some(_)) => {
+            if let Some(value) = by {
+                put(AUTHORIZATION, value, true)?;
+            }
+        }
+        (Some(Slot::Authorization { .. }), None) => {
+            return Err("no credential was leased for `Authorization`".to_owned());
+        }
         (Some(Slot::SmtpAuth), _) => return Err("the slot of a mail server is not one of a request".to_owned()),
         (None, Some(_)) => return Err("a credential was leased, but there is no slot for it".to_owned()),
         (None, None) => {}

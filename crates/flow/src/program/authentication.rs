@@ -1,8 +1,8 @@
 //! Authentication policies (I4): a static slot that names a credential, never a value of the run.
 //!
-//! A policy compiles to `{scheme, use?, secret?, …}`: `use` is the policy's name in `use.authentications`,
-//! `secret` the vault's name of the credential that fills the slot as a whole, and the rest are the policy's
-//! settings. What takes its credential from the run's data instead has `supplied`, and needs the operator's
+//! A policy compiles to `{scheme, use?, secret?, fills?, …}`: `use` is the policy's name in
+//! `use.authentications`, `secret` the name of the secret that fills the slot as a whole, `fills` which part of
+//! an OAuth 2 policy it is, and the rest are the policy's settings. What takes its credential from the run's data instead has `supplied`, and needs the operator's
 //! switch ([`Need::CallerSuppliedCredentials`]).
 
 use super::{
@@ -15,7 +15,7 @@ use crate::expr::{Expression, Scope};
 use serde_json::{Map, Value};
 
 /// A place in a document that needs a credential.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticationSlot {
     /// JSON pointer (RFC 6901) of the slot in the document.
     pub pointer: String,
@@ -27,6 +27,8 @@ pub struct AuthenticationSlot {
     pub secret: Option<String>,
     /// Whether its credential comes from the run's data.
     pub supplied: bool,
+    /// The policy as a call gets it, but for what the run supplies.
+    pub compiled: Value,
 }
 
 /// Schemes of the language.
@@ -54,7 +56,18 @@ const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 struct Parts {
     settings: Map<String, Value>,
     secret: Option<String>,
+    /// Which part of an OAuth 2 policy the secret is.
+    fills: Option<&'static str>,
     supplied: Vec<(String, Expression)>,
+}
+
+impl Parts {
+    /// Notes what the secret is, if it was read since.
+    fn fill(&mut self, before: bool, what: &'static str) {
+        if !before && self.secret.is_some() {
+            self.fills = Some(what);
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -131,8 +144,9 @@ impl Compiler<'_> {
             policy: name.map(str::to_owned),
             secret: parts.secret.clone(),
             supplied: !parts.supplied.is_empty(),
+            compiled: parts.told(scheme, name),
         };
-        Some((slot, made(scheme, name, parts)))
+        Some((slot, parts.made(scheme, name)))
     }
 
     /// The name of a secret that the document declares.
@@ -236,7 +250,9 @@ impl Compiler<'_> {
             parts.settings.insert(key.to_owned(), Value::Object(inner.clone()));
         }
         if grant == "password" || map.contains_key("password") || map.contains_key("username") {
+            let before = parts.secret.is_some();
             self.login(at, map, parts, scope);
+            parts.fill(before, "password");
         }
         for key in ["subject", "actor"] {
             let Some(token) = map.get(key).and_then(|value| self.reader.object(at.key(key), value)) else { continue };
@@ -251,7 +267,9 @@ impl Compiler<'_> {
             if parts.secret.is_some() && inner.secret.is_some() {
                 self.one_secret(token_at.key("token"));
             }
+            let before = parts.secret.is_some();
             parts.secret = parts.secret.take().or(inner.secret);
+            parts.fill(before, key);
             parts.supplied.extend(inner.supplied.into_iter().map(|(_, value)| (key.to_owned(), value)));
         }
         Some(())
@@ -275,8 +293,9 @@ impl Compiler<'_> {
         parts.settings.insert("client".to_owned(), Value::Object(kept));
         for (key, name) in [("secret", "clientSecret"), ("assertion", "clientAssertion")] {
             if client.contains_key(key) {
-                let before = parts.supplied.len();
+                let (before, had) = (parts.supplied.len(), parts.secret.is_some());
                 self.credential(ptr, client, key, parts, scope);
+                parts.fill(had, name);
                 for (member, _) in parts.supplied.iter_mut().skip(before) {
                     name.clone_into(member);
                 }
@@ -295,15 +314,26 @@ impl Compiler<'_> {
     }
 }
 
-fn made(scheme: &str, name: Option<&str>, parts: Parts) -> Expression {
-    let text = |text: &str| Expression::constant(Value::String(text.to_owned()));
-    let mut members = vec![("scheme".to_owned(), text(scheme))];
-    members.extend(name.map(|name| ("use".to_owned(), text(name))));
-    members.extend(parts.secret.map(|secret| ("secret".to_owned(), text(&secret))));
-    members.extend(parts.settings.into_iter().map(|(key, value)| (key, Expression::constant(value))));
-    if !parts.supplied.is_empty() {
-        members.push(("supplied".to_owned(), Expression::object(parts.supplied)));
+impl Parts {
+    /// Everything about the policy but what the run supplies.
+    fn told(&self, scheme: &str, name: Option<&str>) -> Value {
+        let text = |text: &str| Value::String(text.to_owned());
+        let mut members = self.settings.clone();
+        members.insert("scheme".to_owned(), text(scheme));
+        members.extend(name.map(|name| ("use".to_owned(), text(name))));
+        members.extend(self.secret.as_deref().map(|secret| ("secret".to_owned(), text(secret))));
+        members.extend(self.fills.map(|fills| ("fills".to_owned(), text(fills))));
+        Value::Object(members)
     }
-    members.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Expression::object(members)
+
+    fn made(self, scheme: &str, name: Option<&str>) -> Expression {
+        let told = self.told(scheme, name);
+        let constant = |(key, value): (&String, &Value)| (key.clone(), Expression::constant(value.clone()));
+        let mut members: Vec<_> = told.as_object().into_iter().flatten().map(constant).collect();
+        if !self.supplied.is_empty() {
+            members.push(("supplied".to_owned(), Expression::object(self.supplied)));
+        }
+        members.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Expression::object(members)
+    }
 }

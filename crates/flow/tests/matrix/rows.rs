@@ -336,14 +336,14 @@ const AUTHENTICATION: &[Row] = &[
         "authenticationPolicy.basic.* authenticationPolicy.bearer.* authenticationPolicy.digest.*",
         "use: {secrets: [s]}\ndo: [{a: {call: http, with: {method: get, endpoint: {uri: 'https://h.example', authentication: {digest: {username: u, password: '${ $secrets.s }'}}}}}}]",
         Yes,
-        "",
+        "SHA-256; MD5 where the connection allows it",
     ),
     (
         "OAuth 2 and OpenID Connect",
         "authenticationPolicy.oauth2 authenticationPolicy.oauth2.* oauth2AuthenticationProperties.* oauth2Token.*",
         "use: {secrets: [s]}\ndo: [{a: {call: http, with: {method: get, endpoint: {uri: 'https://h.example', authentication: {oauth2: {authority: 'https://i.example', grant: client_credentials, client: {id: c, secret: '${ $secrets.s }', authentication: client_secret_post}, request: {encoding: application/json}, issuers: [i], scopes: [s], audiences: [a], endpoints: {token: /t, revocation: /r, introspection: /i}}}}}}}]",
         Yes,
-        "client credentials, password and token exchange",
+        "client credentials, password and token exchange; at the token endpoint that the credential's owner names",
     ),
     (
         "grants with a browser",

@@ -3,6 +3,7 @@
 
 mod access;
 mod admit;
+mod exchange;
 mod grants;
 mod hop;
 mod judge;

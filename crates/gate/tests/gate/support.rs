@@ -143,6 +143,7 @@ pub(crate) fn granted() -> StepFacts {
             version: 3,
             environment: environment("sandbox"),
             destinations: BTreeSet::from([LEDGERBOOK.to_owned()]),
+            exchange: None,
         }),
         ..delegated()
     }

@@ -52,7 +52,8 @@ pub(crate) fn node(config: NodeConfig) -> Result<Node> {
     for need in &config.allow {
         tracing::warn!(switch = need.switch(), "a switch is on: documents may do what is off otherwise");
     }
-    let effects = Effects::new(Limits::DEFAULT)?.with_local("noop", Arc::new(|_: &Value| Ok(Value::Null)));
+    let effects = Effects::new(Limits::DEFAULT)?.with_entropy(Arc::clone(&entropy))?;
+    let effects = effects.with_local("noop", Arc::new(|_: &Value| Ok(Value::Null)));
     let ports = Ports {
         vault: Arc::new(Vault::new(config.root, Arc::clone(&clock), Arc::clone(&entropy))),
         clock,

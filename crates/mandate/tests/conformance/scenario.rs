@@ -1,5 +1,6 @@
 //! A scenario, and the stage it is played on: a development house with a project for it.
 
+use super::guarded::{CLIENT_SECRET, Guarded, PASSWORD};
 use super::petstore::Petstore;
 use super::steps::{self, Ended};
 use crate::house::House;
@@ -44,13 +45,14 @@ pub(crate) enum Outcome {
 pub(crate) struct Stage {
     house: House,
     petstore: Petstore,
+    guarded: Guarded,
     played: Cell<usize>,
 }
 
 impl Stage {
     pub(crate) fn set() -> Self {
         let (house, petstore) = (House::start(), Petstore::start());
-        let stage = Self { house, petstore, played: Cell::new(0) };
+        let stage = Self { house, petstore, guarded: Guarded::start(), played: Cell::new(0) };
         let url = stage.petstore.url();
         stage.apply(&[
             manifest("Connection", "finance/services", json!({"environments": {"sandbox": {"url": url, "audience": url}}})),
@@ -83,7 +85,36 @@ impl Stage {
             ),
         ])
         .unwrap();
+        stage.furnish_guarded();
         stage
+    }
+
+    /// The service that wants credentials, and its secrets in the vault.
+    fn furnish_guarded(&self) {
+        self.apply(&self.guarded.manifests()).unwrap();
+        let director = self.house.token("finance-director");
+        for (name, value) in [("guarded-login", PASSWORD), ("guarded-client", CLIENT_SECRET)] {
+            let path = format!("/v1/secrets/finance/{name}");
+            let put = self.house.http("PUT", &path, Some(&director), Some(&json!({"value": value})));
+            assert_eq!(put.status, 200, "{}", String::from_utf8_lossy(&put.body));
+        }
+    }
+
+    /// What a Worker whose document names secrets has besides.
+    fn with_secrets(&self, worker: &mut Value) {
+        worker["functions"].as_array_mut().unwrap().extend([json!("guarded-login"), json!("guarded-client")]);
+        worker["bindings"] =
+            json!({"guarded-login": "finance/guarded-login", "guarded-client": "finance/guarded-client"});
+        worker["secrets"] = json!({"login": "finance/guarded-login", "client": "finance/guarded-client"});
+    }
+
+    /// The owner's grants for a Worker.
+    fn grant(&self, worker: &str) {
+        for name in ["guarded-login", "guarded-client"] {
+            let credential = format!("finance/{name}");
+            let give = ["grants", "give", &credential, "--worker", worker, "--function", name];
+            self.house.cli_as("finance-director", &give).exits(0);
+        }
     }
 
     /// Plays a scenario to its end.
@@ -98,9 +129,13 @@ impl Stage {
         let script = steps::read(scenario)?;
         // Two public services are stood in for; nothing else of a document is touched.
         let local = |text: &str| {
-            ["https://petstore.swagger.io", "https://httpbin.org"]
-                .iter()
-                .fold(text.to_owned(), |text, public| text.replace(public, self.petstore.url()))
+            let (pets, guarded) = (self.petstore.url(), self.guarded.url());
+            let public = [
+                ("https://petstore.swagger.io", pets),
+                ("https://httpbin.org", pets),
+                ("https://guarded.example", guarded),
+            ];
+            public.iter().fold(text.to_owned(), |text, (public, local)| text.replace(public, local))
         };
         let document = yaml(&local(&script.document))?;
         let input = script.input.as_deref().map(yaml).transpose()?.unwrap_or_else(|| json!({}));
@@ -111,15 +146,19 @@ impl Stage {
     fn run(&self, document: &Value, input: &Value) -> Result<Ended, String> {
         self.played.set(self.played.get() + 1);
         let name = format!("finance/scenario-{}", self.played.get());
-        self.apply(&[manifest(
-            "Worker",
-            &name,
-            json!({
-                "document": document, "class": {"impact": "action-taking", "data": ["internal"]}, "environments": ["sandbox"],
-                "defaultEnvironment": "sandbox", "functions": ["services"],
-                "artifact": {"name": "output", "mediaType": "application/json"},
-            }),
-        )])?;
+        let mut worker = json!({
+            "document": document, "class": {"impact": "action-taking", "data": ["internal"]}, "environments": ["sandbox"],
+            "defaultEnvironment": "sandbox", "functions": ["services"],
+            "artifact": {"name": "output", "mediaType": "application/json"},
+        });
+        let secrets = document.pointer("/use/secrets").is_some();
+        if secrets {
+            self.with_secrets(&mut worker);
+        }
+        self.apply(&[manifest("Worker", &name, worker)])?;
+        if secrets {
+            self.grant(&name);
+        }
         let token = self.house.token("finance-lead");
         let start = json!({"worker": name, "purpose": "conformance", "input": input});
         let started = self.house.http("POST", "/v1/runs", Some(&token), Some(&start));

@@ -8,14 +8,14 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Everything that was seen, and where.
-struct Seen(Vec<(String, Vec<u8>)>);
+pub(crate) struct Seen(pub(crate) Vec<(String, Vec<u8>)>);
 
 impl Seen {
-    fn add(&mut self, place: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+    pub(crate) fn add(&mut self, place: impl Into<String>, bytes: impl Into<Vec<u8>>) {
         self.0.push((place.into(), bytes.into()));
     }
 
-    fn add_folder(&mut self, folder: &Path) {
+    pub(crate) fn add_folder(&mut self, folder: &Path) {
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let path = entry.path();
             if path.is_dir() {
@@ -27,7 +27,7 @@ impl Seen {
     }
 
     /// Places that hold the canary, in any of its spellings.
-    fn holding(&self, canary: &str) -> Vec<&str> {
+    pub(crate) fn holding(&self, canary: &str) -> Vec<&str> {
         let spellings = spellings(canary.as_bytes());
         let holds = |bytes: &[u8]| spellings.iter().any(|spelling| contains(bytes, spelling));
         self.0.iter().filter(|(_, bytes)| holds(bytes)).map(|(place, _)| place.as_str()).collect()
@@ -75,7 +75,7 @@ fn the_search_finds_what_it_is_for() {
 }
 
 /// Everything people can be shown over HTTP.
-fn answers(house: &House, run: &str, seen: &mut Seen) {
+pub(crate) fn answers(house: &House, run: &str, seen: &mut Seen) {
     for account in ["auditor", "admin", "finance-director", "finance-lead"] {
         let token = house.token(account);
         let kinds = ["worker", "function", "connection", "credential", "policy", "rolebinding", "entitlement"];

@@ -277,6 +277,7 @@ fn facts(tenant: &Tenant, step: StepKey, name: &str, version: u32, now: Timestam
             version,
             environment,
             destinations: BTreeSet::from(["http://127.0.0.1:4100".to_owned()]),
+            exchange: None,
         }),
         approvals: Vec::new(),
         standing: StandingFacts::default(),
