@@ -91,6 +91,13 @@ impl Problem {
         self
     }
 
+    /// The state was restored from a backup and not released: it can be looked at, and nothing else.
+    #[must_use]
+    pub fn quarantined() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "quarantined", "Restored from a backup, and not released")
+            .detail("nothing is started, signed or changed before an administrator runs `mandate release`")
+    }
+
     /// There is no such thing for this caller: absent, or not to be seen.
     pub(crate) fn absent(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing here, or you may not see it").detail(what)

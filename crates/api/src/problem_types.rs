@@ -53,6 +53,7 @@ pub const PROBLEM_TYPES: &[(&str, &str)] = &[
     ("policy-denied", "A policy forbids it, or none permits it."),
     ("policy-failed", "Policy could not be evaluated, so it is refused."),
     ("provider-unavailable", "The identity provider can't be asked now."),
+    ("quarantined", "The state was restored from a backup and not released: it can be looked at, and nothing else."),
     ("row-forged", "A row of the database is not as the server wrote it."),
     ("run-not-ended", "The run has not ended."),
     ("second-word", "Somebody else has to answer this approval."),

@@ -26,7 +26,10 @@ impl Providers {
     }
 
     /// Verifies a token with the provider that issued it.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
+    ///
+    /// # Errors
+    /// [`TokenError`]: nobody is believed by it.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut answer = Err(TokenError::UnknownKey);
         for provider in all {

@@ -16,6 +16,10 @@ const ASKED_INSIDE: &[(Action, &str)] = &[
         Action::WorkerShare,
         "asked by apply for a role binding on one Worker that gives runner, viewer, editor or approver",
     ),
+    (
+        Action::StateRelease,
+        "asked by `mandate release` beside no server, of whom its token names, before a state works again",
+    ),
 ];
 
 /// One line of the table of endpoints.

@@ -23,6 +23,8 @@ const RECORDS: &[EventKind] = &[
     EventKind::GrantRevoked,
     EventKind::KeyIntroduced,
     EventKind::KeyRotated,
+    EventKind::StateQuarantined,
+    EventKind::StateReleased,
 ];
 
 /// Entries read at once.
@@ -265,7 +267,7 @@ fn recorded(event: &Event) -> Result<Option<(String, String, Option<Digest>)>, S
         found.ok_or_else(|| format!("a {} entry without {key}", event.kind))
     };
     Ok(match event.kind {
-        EventKind::ResourceApplied | EventKind::KeyRotated => {
+        EventKind::ResourceApplied | EventKind::KeyRotated | EventKind::StateQuarantined | EventKind::StateReleased => {
             let digest = event.details.get("digest").cloned().unwrap_or_default();
             let digest = serde_json::from_value(digest).map_err(|e| format!("a digest that is none: {e}"))?;
             Some((text("kind")?, text("resource")?, digest))

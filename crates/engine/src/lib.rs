@@ -37,6 +37,7 @@ mod perform;
 mod pinned;
 mod ports;
 mod protocol;
+pub mod quarantine;
 mod record;
 mod replay;
 mod resolve;

@@ -105,6 +105,8 @@ closed_set!(
         DirectoryEdit => "directory.edit",
         /// Rotate the tenant's keys.
         KeyRotate => "key.rotate",
+        /// Let a restored copy work again.
+        StateRelease => "state.release",
     }
 );
 
@@ -127,7 +129,7 @@ impl Action {
             }
             Self::PolicyView | Self::PolicyEdit => ResourceKind::Policy,
             Self::LedgerRead | Self::LedgerExport => ResourceKind::Ledger,
-            Self::DirectoryView | Self::DirectoryEdit | Self::KeyRotate => ResourceKind::Tenant,
+            Self::DirectoryView | Self::DirectoryEdit | Self::KeyRotate | Self::StateRelease => ResourceKind::Tenant,
         }
     }
 }

@@ -42,6 +42,27 @@ impl Digest {
         Self(out)
     }
 
+    /// The digest of all that a reader gives, however much, and the number of its bytes.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn of_reader(reader: &mut dyn std::io::Read) -> std::io::Result<(Self, u64)> {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        let (mut chunk, mut bytes) = (vec![0u8; 128 << 10], 0);
+        loop {
+            let read = match reader.read(&mut chunk) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                other => other?,
+            };
+            let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
+            context.update(part);
+            bytes += part.len() as u64;
+        }
+        let mut out = [0u8; 32];
+        out.copy_from_slice(context.finish().as_ref());
+        Ok((Self(out), bytes))
+    }
+
     /// Wraps 32 bytes that are a digest already.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {

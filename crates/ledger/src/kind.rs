@@ -111,6 +111,11 @@ event_kinds!(
     PassportExported => "passport-exported", Never,
     /// A run's artefact was handed out.
     ArtifactRead => "artifact-read", Never,
+    /// The state was restored from a backup, and nothing works on it until it is released; or more became known
+    /// of what it lacks.
+    StateQuarantined => "state-quarantined", Never,
+    /// Somebody entitled to let a restored state work again.
+    StateReleased => "state-released", Never,
 );
 
 impl EventKind {

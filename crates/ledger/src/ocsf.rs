@@ -103,6 +103,8 @@ impl Ocsf {
             K::LedgerExported | K::PassportExported | K::ArtifactRead => {
                 (ApiActivity, 2, "Read", INFORMATIONAL, Success)
             }
+            K::StateQuarantined => (EntityManagement, 11, "Deactivate", MEDIUM, Success),
+            K::StateReleased => (EntityManagement, 10, "Activate", MEDIUM, Success),
             K::LeaseEnded => (EntityManagement, 11, "Deactivate", INFORMATIONAL, Success),
             K::ResourceApplied | K::SecretPut => (EntityManagement, 3, "Update", INFORMATIONAL, Success),
             K::KeyIntroduced => (EntityManagement, 1, "Create", LOW, Success),

@@ -194,6 +194,37 @@ impl WitnessState {
         Ok((next, line.to_string()))
     }
 
+    /// Goes back to a checkpoint that this witness cosigned before, because the log's operator lost what came after
+    /// and its people let it: the log goes on from there. Whoever holds a later checkpoint can show that something
+    /// is gone. Gives the next state, to be made durable, and where the log stood.
+    ///
+    /// # Errors
+    /// [`WitnessRefusal`] for a note that the log and this witness have not both signed, or that is no step back.
+    pub fn go_back(
+        &self,
+        note: &SignedNote,
+        log_vkeys: &[VerifierKey],
+        own: &VerifierKey,
+    ) -> Result<(Self, String, Tip, Tip), WitnessRefusal> {
+        let checkpoint = Checkpoint::parse(&note.text).map_err(WitnessRefusal::Malformed)?;
+        let by = |key: &VerifierKey| note.signatures.iter().any(|line| key.verify(&note.text, line).is_ok());
+        let logs = || log_vkeys.iter().filter(|key| key.name() == checkpoint.origin);
+        if logs().next().is_none() {
+            return Err(WitnessRefusal::UnknownOrigin(checkpoint.origin));
+        }
+        let own_line = note.signatures.iter().any(|line| own.matches(line) && own.verify(&note.text, line).is_ok());
+        if !logs().any(by) || !own_line {
+            return Err(WitnessRefusal::NotSigned);
+        }
+        let (from, to) = (self.tip(&checkpoint.origin), Tip { size: checkpoint.size, root: checkpoint.root });
+        if to.size >= from.size {
+            return Err(WitnessRefusal::Conflict { known_size: from.size });
+        }
+        let mut next = self.clone();
+        next.logs.insert(checkpoint.origin.clone(), to);
+        Ok((next, checkpoint.origin, from, to))
+    }
+
     /// Judges a key statement that its predecessor has signed, against the keys known so far. Gives the
     /// next state, to be made durable *first*, and the statement with this witness's signature. With
     /// several witnesses, each signs in the anchor's order.

@@ -64,6 +64,6 @@ fn run(cli: Cli, io: &Io) -> Result<Exit, CliError> {
 fn ended(result: anyhow::Result<()>) -> Result<Exit, CliError> {
     match result {
         Ok(()) => Ok(Exit::Done),
-        Err(error) => Err(error.downcast::<CliError>().unwrap_or_else(|other| CliError::failed(format!("{other:#}")))),
+        Err(error) => Err(CliError::of(error)),
     }
 }

@@ -13,6 +13,8 @@ mod abuse;
 mod attacks;
 #[path = "product/authentication.rs"]
 mod authentication;
+#[path = "product/backup.rs"]
+mod backup;
 #[path = "product/bad_input.rs"]
 mod bad_input;
 #[path = "product/boundary.rs"]
@@ -39,6 +41,8 @@ mod forensics;
 mod grants;
 #[path = "conformance/guarded.rs"]
 mod guarded;
+#[path = "product/init.rs"]
+mod init;
 #[path = "product/lateral.rs"]
 mod lateral;
 #[path = "product/login.rs"]

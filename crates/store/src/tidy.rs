@@ -29,6 +29,7 @@ const SOURCES: &[(&str, &str)] = sources![
 const EXEMPT: &[&str] = &[
     "sqlite/system.rs",
     "sqlite/claims.rs",
+    "sqlite/copy.rs",
     "sqlite/migrate.rs",
     "sqlite/open.rs",
     "sqlite/writer.rs",

@@ -13,6 +13,7 @@
 //!
 //! **Invariant:** no error, no record and no `Debug` of this crate holds a secret value.
 
+mod backup;
 mod error;
 mod key;
 mod lease;
@@ -28,6 +29,7 @@ mod secret;
 mod signing;
 mod tenant;
 
+pub use backup::BackupKey;
 pub use error::{ValueFault, VaultError};
 pub use lease::{LeaseEnd, LeaseError};
 pub use payload::{SubjectKey, commitment};

@@ -76,6 +76,23 @@ impl CliError {
         Self::Unverified { what: what.into(), why: why.to_string() }
     }
 
+    /// A refusal of the gate.
+    pub(crate) fn refused(refusal: &mandate_gate::Refusal) -> Self {
+        Self::Problem(Box::new(Problem {
+            type_: format!("https://mandate.dev/problems/{}", refusal.kind.code()),
+            title: "Refused by policy".to_owned(),
+            status: 403,
+            detail: Some(refusal.kind.to_string()),
+            decision: Some(refusal.decision.to_string()),
+            errors: Vec::new(),
+        }))
+    }
+
+    /// What a part of the house said: an error of this kind, or something that should not happen.
+    pub(crate) fn of(error: anyhow::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(|other| Self::failed(format!("{other:#}")))
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {

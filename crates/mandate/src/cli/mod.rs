@@ -60,6 +60,21 @@ impl<'a> Session<'a> {
         self.io.err_is_terminal()
     }
 
+    /// The access token for a server that need not run: from the environment, or whoever signed in to it here.
+    async fn token_for(&self, url: &str) -> Result<Secret<String>, CliError> {
+        if let Some(token) = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty()) {
+            return Ok(Secret::new(token.to_owned()));
+        }
+        let keeper = Keeper::new(Client::new(url, Credential::None)?.url());
+        match keeper {
+            Some(keeper) if keeper.load()?.is_some() => Ok(Secret::new(keeper.token(None).await?)),
+            _ => Err(CliError::usage_help(
+                format!("nobody is signed in to {url}"),
+                "give an access token of your identity provider in MANDATE_TOKEN",
+            )),
+        }
+    }
+
     /// As whom: an account, a token, or whoever signed in here.
     fn credential(&self) -> Result<Credential, CliError> {
         let given = |text: &Option<String>| text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
@@ -83,6 +98,10 @@ impl<'a> Session<'a> {
 /// [`CliError`]; its exit code is the command's.
 pub(crate) async fn execute(session: &Session<'_>, command: ClientCommand) -> Result<Exit, CliError> {
     match command {
+        ClientCommand::Init(args) => commands::init::init(session, *args).await,
+        ClientCommand::Backup(args) => commands::backup::backup(session, args).await,
+        ClientCommand::Restore(args) => commands::backup::restore(session, args).await,
+        ClientCommand::Release(args) => commands::backup::release(session, args).await,
         ClientCommand::Login(args) => commands::login::login(session, args).await,
         ClientCommand::Logout => commands::login::logout(session),
         ClientCommand::Apply(args) => commands::apply::apply(session, args).await,

@@ -15,7 +15,12 @@ use mandate_store::PostgresConfig;
 use mandate_vault::RootKey;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The URL of the server that a configuration file is of.
+pub(crate) fn public_url(path: &Path) -> Result<String> {
+    Ok(ServeConfig::read_file(path)?.public_url)
+}
 
 /// All of it. Unknown keys are refused.
 #[derive(Debug, Deserialize)]
@@ -250,9 +255,18 @@ fn types() -> Vec<String> {
 
 impl ServeConfig {
     pub(crate) fn read(args: &ServeArgs) -> Result<Self> {
-        let path = &args.config;
+        Self::read_file(&args.config)
+    }
+
+    /// Reads a configuration file.
+    pub(crate) fn read_file(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
-        let parsed = mandate_flow::yaml::parse(&path.display().to_string(), &text)?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a configuration file at `path`.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        let parsed = mandate_flow::yaml::parse(&path.display().to_string(), text)?;
         let config: Self =
             serde_json::from_value(parsed.into_value()).with_context(|| format!("{}", path.display()))?;
         config.check().with_context(|| format!("{}", path.display()))?;
@@ -302,6 +316,17 @@ impl ServeConfig {
         match &self.store {
             StoreSettings::Sqlite(SqliteSettings {}) => Database::in_folder(&self.data_dir),
             StoreSettings::Postgres(settings) => Database::on_server(settings.read()?).await,
+        }
+    }
+
+    /// Opens the node's database for reading only. Its schema has to be up to date.
+    pub(crate) async fn database_to_read(&self) -> Result<Database> {
+        match &self.store {
+            StoreSettings::Sqlite(SqliteSettings {}) => Database::in_folder_to_read(&self.data_dir),
+            StoreSettings::Postgres(settings) => {
+                let config = PostgresConfig { owner_url: None, read_only: true, ..settings.read()? };
+                Database::on_server(config).await
+            }
         }
     }
 

@@ -28,6 +28,12 @@ impl Database {
         Ok(Self::Sqlite(Store::open(config).context("the database can't be opened")?))
     }
 
+    /// The file in a data folder, for reading only.
+    pub(crate) fn in_folder_to_read(data_dir: &Path) -> Result<Self> {
+        let store = Store::open_read_only(&data_dir.join("mandate.db")).context("the database can't be opened")?;
+        Ok(Self::Sqlite(store))
+    }
+
     /// A database of a PostgreSQL server.
     pub(crate) async fn on_server(config: PostgresConfig) -> Result<Self> {
         Ok(Self::Postgres(PostgresStore::open(config).await.context("the database can't be opened")?))

@@ -34,6 +34,11 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write().with_context(|| format!("{} can't be written", path.display()))
 }
 
+/// Makes durable what was renamed or made in a folder.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).with_context(|| format!("{} can't be synced", path.display()))
+}
+
 /// Holds a folder for this process. The system lets go of it when the process ends, however it ends.
 pub(crate) fn lock_folder(path: &Path) -> Result<File> {
     let file = OpenOptions::new()

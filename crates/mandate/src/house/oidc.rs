@@ -78,15 +78,7 @@ impl Oidc {
         let providers = Providers::default();
         let mut known = Vec::new();
         for trust in trusted {
-            let issuer = checked_url(&trust.issuer, &trust.issuer).context("a provider's issuer")?;
-            let mut http = reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(PATIENCE)
-                .user_agent(concat!("mandate/", env!("CARGO_PKG_VERSION")));
-            if issuer.scheme() == "http" {
-                http = http.no_proxy().tls_certs_only([]);
-            }
-            let http = http.build().context("no HTTP client")?;
+            let http = client_of(&trust.issuer)?;
             if let Keys::Given(jwks) = &trust.keys {
                 providers.set(trust.provider(jwks.clone())?);
             }
@@ -143,9 +135,8 @@ impl Oidc {
 
     async fn read(&self, known: &Known) -> Result<Arc<Metadata>> {
         let trust = &known.trust;
-        let url = format!("{}/.well-known/openid-configuration", trust.issuer.trim_end_matches('/'));
         let read = async {
-            let text = known.get(checked_url(&url, &trust.issuer)?).await?;
+            let text = known.get(metadata_url(&trust.issuer)?).await?;
             Metadata::read(&text, &trust.issuer)
         };
         let metadata = Arc::new(read.await.with_context(|| format!("the metadata of {}", trust.issuer))?);
@@ -204,12 +195,38 @@ impl Known {
     }
 
     async fn get(&self, url: Url) -> Result<String> {
-        let mut answer = self.http.get(url).header("accept", "application/json").send().await.map_err(nameless)?;
-        if !answer.status().is_success() {
-            bail!("it answered {}", answer.status());
-        }
-        bounded(&mut answer).await
+        get(&self.http, url).await
     }
+}
+
+/// What an issuer's metadata say now, read once.
+pub(crate) async fn probe(issuer: &str) -> Result<Metadata> {
+    let text = get(&client_of(issuer)?, metadata_url(issuer)?).await?;
+    Metadata::read(&text, issuer)
+}
+
+fn metadata_url(issuer: &str) -> Result<Url> {
+    checked_url(&format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')), issuer)
+}
+
+fn client_of(issuer: &str) -> Result<reqwest::Client> {
+    let issuer = checked_url(issuer, issuer).context("a provider's issuer")?;
+    let mut http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .user_agent(concat!("mandate/", env!("CARGO_PKG_VERSION")));
+    if issuer.scheme() == "http" {
+        http = http.no_proxy().tls_certs_only([]);
+    }
+    http.build().context("no HTTP client")
+}
+
+async fn get(http: &reqwest::Client, url: Url) -> Result<String> {
+    let mut answer = http.get(url).header("accept", "application/json").send().await.map_err(nameless)?;
+    if !answer.status().is_success() {
+        bail!("it answered {}", answer.status());
+    }
+    bounded(&mut answer).await
 }
 
 async fn bounded(answer: &mut reqwest::Response) -> Result<String> {

@@ -5,7 +5,7 @@ use super::door::door;
 use super::oidc::Oidc;
 use super::wiring::{NodeConfig, node};
 use super::witness_client::WitnessClient;
-use super::{anchor, files, signals, telemetry, tls};
+use super::{anchor, files, quarantine, signals, telemetry, tls};
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, anyhow};
 use mandate_api::admin::{self, Actor};
@@ -25,7 +25,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     let _lock = files::lock_folder(&config.data_dir)?;
     let key: VerifierKey = config.witness.vkey.parse().context("witness.vkey is not a verifier key")?;
     let client = WitnessClient::new(config.witness.url.clone(), key.clone())?;
-    let database = config.database().await?;
+    let (database, quarantined) = quarantine::held(&config, config.database().await?).await?;
     let node = node(NodeConfig {
         root: config.root_key(database.is_new().await?)?,
         database,
@@ -42,12 +42,14 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     let mut contexts = Vec::new();
     for tenant in &config.tenants {
         let context = node.engine.open_tenant(&tenant.name).await?;
-        first_administrators(&node.engine, &context, tenant).await?;
+        if !quarantined {
+            first_administrators(&node.engine, &context, tenant).await?;
+        }
         contexts.push(context);
     }
     let trust = config.data_dir.join("trust.json");
     anchor::ensure(&trust, key, &contexts).await?;
-    for context in &contexts {
+    for context in contexts.iter().filter(|_| !quarantined) {
         node.engine.keep_ledger(context).await?;
     }
     let listener = tokio::net::TcpListener::bind(config.listen).await.context("the server can't listen")?;
@@ -59,13 +61,21 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         hosts: Arc::default(),
     };
     oidc.keep_reading();
-    node.engine.recover().await?;
-    let ready = json!({"url": config.public_url, "listen": listener.local_addr()?, "trust": trust, "allow": node.engine.allowed()});
+    let mut routes = router(state);
+    if quarantined {
+        routes = quarantine::guarded(routes);
+    } else {
+        node.engine.recover().await?;
+    }
+    let ready = json!({
+        "url": config.public_url, "listen": listener.local_addr()?, "trust": trust,
+        "allow": node.engine.allowed(), "quarantine": quarantined,
+    });
     writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
     let served = match &config.tls {
-        Some(tls) => tls::serve(listener.into_std()?, tls, router(state)).await,
+        Some(tls) => tls::serve(listener.into_std()?, tls, routes).await,
         None => {
-            let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
             let serving = axum::serve(listener, service).with_graceful_shutdown(signals::told_to_end());
             serving.await.context("the server stopped")
         }

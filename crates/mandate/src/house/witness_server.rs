@@ -48,6 +48,9 @@ pub(crate) async fn witness(args: WitnessArgs) -> Result<()> {
     let memory = remember(&args.data_dir)?;
     let logs = args.trust_logs.unwrap_or_else(|| args.data_dir.join("logs.json"));
     let witness = Arc::new(Witness { signer, folder: args.data_dir, logs, memory: Mutex::new(memory) });
+    if let (Some(checkpoint), Some(reason)) = (&args.go_back_to, &args.reason) {
+        return witness.go_back(&key, checkpoint, reason);
+    }
     let router = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/sign-key", post(sign_key))
@@ -104,6 +107,11 @@ fn signing_key(folder: &Path) -> Result<Ed25519Signer> {
     Ok(signer)
 }
 
+/// Makes the key of a witness that has yet to start; gives the key it is known by.
+pub(super) fn prepare(folder: &Path) -> Result<VerifierKey> {
+    Ok(VerifierKey::new(NAME, Algorithm::CosignatureV1, signing_key(folder)?.public())?)
+}
+
 fn remember(folder: &Path) -> Result<Memory> {
     let read = |name: &str| -> Result<Option<Vec<u8>>> {
         let path = folder.join(name);
@@ -156,6 +164,15 @@ impl Witness {
             rings.push(ring);
         }
         Ok(rings)
+    }
+
+    fn go_back(&self, own: &VerifierKey, checkpoint: &Path, reason: &str) -> Result<()> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let rings = self.rings(&memory.statements)?;
+        let (next, done) = super::witness_back::go_back(&self.folder, &memory.state, &rings, own, checkpoint, reason)?;
+        self.keep("state.json", &next)?;
+        memory.state = next;
+        writeln!(std::io::stdout(), "{done}").context("nobody reads what was done")
     }
 
     fn keep<T: serde::Serialize>(&self, name: &str, value: &T) -> Result<()> {

@@ -81,7 +81,30 @@ impl Node {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn token(&self, subject: &str) -> String {
+    /// The witness agrees to have seen no more than this checkpoint, and serves again.
+    pub(crate) fn witness_goes_back(&mut self, checkpoint: &Path) {
+        let folder = self.folder.path().join("witness");
+        let address = self.witness.ready("url").trim_start_matches("http://").to_owned();
+        let of = || {
+            let mut command = mandate();
+            command.args(["witness", "--data-dir"]).arg(&folder);
+            command.arg("--trust-logs").arg(self.folder.path().join("data/trust.json"));
+            command
+        };
+        let _ = self.witness.0.kill();
+        let _ = self.witness.0.wait();
+        let mut back = of();
+        back.arg("--go-back-to").arg(checkpoint).args(["--reason", "its disk was lost"]);
+        let done = run(&mut back).exits(0).json();
+        assert!(done["from"]["size"].as_u64() > done["to"]["size"].as_u64(), "{done}");
+        // Once is enough; and only back, never on.
+        assert_ne!(run(&mut back).code, 0);
+        let mut again = of();
+        again.args(["--listen", &address]);
+        self.witness = Process::start(&mut again, &self.folder.path().join("witness2.log"));
+    }
+
+    pub(crate) fn token(&self, subject: &str) -> String {
         let now = SystemClock.now().as_secs();
         let claims = json!({
             "iss": ISSUER, "sub": subject, "aud": "https://api.example", "client_id": "console", "jti": "t1",

@@ -12,6 +12,8 @@ pub struct PostgresConfig {
     /// The same of the role that owns the tables. With it the schema is made and brought up to date when
     /// the store opens; without it an old schema is refused.
     pub owner_url: Option<Secret<String>>,
+    /// Whether the server is to refuse every change that this process asks for.
+    pub read_only: bool,
     /// How many connections this process holds at most.
     pub connections: u32,
     /// How long to wait for a connection before giving up.
@@ -29,6 +31,7 @@ impl PostgresConfig {
         Self {
             url,
             owner_url,
+            read_only: false,
             connections: 16,
             acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),

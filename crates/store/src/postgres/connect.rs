@@ -53,6 +53,7 @@ pub(super) fn options(url: &Secret<String>, config: &PostgresConfig) -> Result<P
         ("statement_timeout", timeout.as_str()),
         ("idle_in_transaction_session_timeout", "60000"),
         ("client_min_messages", "warning"),
+        ("default_transaction_read_only", if config.read_only { "on" } else { "off" }),
     ];
     // Statements are not logged: their parameters are tenants' data.
     Ok(options.application_name("mandate").options(settings).disable_statement_logging())

@@ -6,6 +6,7 @@ mod claims;
 mod codec;
 mod common;
 mod config;
+mod copy;
 mod entries;
 mod fault;
 mod log;

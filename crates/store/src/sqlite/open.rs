@@ -79,7 +79,7 @@ pub(super) fn limit_pages(conn: &Connection, pages: u32) -> Result<(), StoreErro
 }
 
 /// Makes the file, readable by its owner only, before SQLite would make it with the usual rights.
-fn create_private(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -88,7 +88,7 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     opened.map_err(|e| StoreError::Unavailable(format!("{} can't be opened: {e}", path.display())))
 }
 
-fn located(error: StoreError, path: &Path) -> StoreError {
+pub(super) fn located(error: StoreError, path: &Path) -> StoreError {
     match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(format!("{}: {why}", path.display())),
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),

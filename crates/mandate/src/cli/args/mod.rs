@@ -2,12 +2,14 @@
 
 mod evidence;
 mod login;
+mod operations;
 mod processes;
 
 pub(crate) use evidence::{
     ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, Projection, TrustArg, VerifyArgs,
 };
 pub(crate) use login::LoginArgs;
+pub(crate) use operations::{BackupArgs, InitArgs, ReleaseArgs, RestoreArgs};
 pub(crate) use processes::{DevArgs, DevStore, EvaluateArgs, ServeArgs, WitnessArgs};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -74,6 +76,14 @@ pub(crate) enum Command {
 /// What the client can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
+    /// Make the folder of a first real server: configuration, root key, witness.
+    Init(Box<InitArgs>),
+    /// Copy what a server keeps, while it serves; never its root key.
+    Backup(BackupArgs),
+    /// Make a data folder of a backup, in quarantine until it is released.
+    Restore(RestoreArgs),
+    /// Let a restored state work again, as an administrator of its tenant.
+    Release(ReleaseArgs),
     /// Sign in at the tenant's identity provider; later commands act as you.
     Login(LoginArgs),
     /// Forget the sign-in.

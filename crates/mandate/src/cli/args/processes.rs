@@ -63,6 +63,12 @@ pub(crate) struct WitnessArgs {
     /// The logs whose checkpoints it cosigns, with their keys.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) trust_logs: Option<PathBuf>,
+    /// Don't serve: go back to this checkpoint, which this witness cosigned, because its log lost what came after.
+    #[arg(long, value_name = "FILE", requires = "reason", value_hint = ValueHint::FilePath)]
+    pub(crate) go_back_to: Option<PathBuf>,
+    /// Why it goes back: it is written down beside its memory.
+    #[arg(long, value_name = "TEXT", requires = "go_back_to")]
+    pub(crate) reason: Option<String>,
     /// End when stdin is closed: whoever started the witness is gone then.
     #[arg(long, hide = true)]
     pub(crate) parent_stdin: bool,
