@@ -44,6 +44,7 @@ impl Engine {
         let wait =
             next.map_or(LOOK_EVERY, |due| Duration::from(due.since(now)).clamp(Duration::from_millis(10), LOOK_EVERY));
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = self.timers_changed.notified() => tokio::time::sleep(Duration::from_millis(2)).await,
         }

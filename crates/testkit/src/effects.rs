@@ -1,6 +1,6 @@
 //! Receivers: what an engine's requests reach.
 
-use crate::{Faults, Lost, SimEntropy, SimStore};
+use crate::{Faults, Lost, Sabotage, SimEntropy, SimStore};
 use async_trait::async_trait;
 use mandate_directory::{ConnectionSpec, FunctionSpec, Target};
 use mandate_engine::EffectSource;
@@ -32,11 +32,14 @@ pub enum Act {
     Hang,
     /// The work, and no answer.
     WorkAndHang,
+    /// The work twice, as if something in between had sent it again, and an answer. A receiver that can't tell
+    /// does it once.
+    Twice,
 }
 
 impl Act {
     const fn works(self) -> bool {
-        matches!(self, Self::Answer | Self::Slow(_) | Self::Break | Self::WorkAndHang)
+        matches!(self, Self::Answer | Self::Slow(_) | Self::Break | Self::WorkAndHang | Self::Twice)
     }
 
     const fn draw(n: u64) -> Self {
@@ -44,6 +47,9 @@ impl Act {
             0 | 1 => Self::Transient,
             2 => Self::Definite(500),
             6 => Self::Slow(3_000),
+            // Longer than anybody waits.
+            7 => Self::Slow(7_000),
+            8 => Self::Twice,
             3 => Self::Break,
             4 => Self::Hang,
             _ => Self::WorkAndHang,
@@ -122,6 +128,13 @@ impl SimEffects {
         self.with(|r| r.mischief = Some((SimEntropy::new(seed), per_mille, most)));
     }
 
+    /// The same receivers beside another store, with nothing received yet.
+    #[must_use]
+    pub(crate) fn beside(&self, store: SimStore, faults: Arc<Faults>) -> Self {
+        let answers = self.with(|r| r.answers.clone());
+        Self { receivers: Arc::new(Mutex::new(Receivers { answers, ..Receivers::default() })), store, faults }
+    }
+
     /// Receivers answer from now on.
     pub fn calm(&self) {
         self.with(|r| {
@@ -162,7 +175,7 @@ impl SimEffects {
             match &mut r.mischief {
                 Some((rng, per_mille, left)) if *left > 0 && rng.below(1000) < *per_mille => {
                     *left -= 1;
-                    Act::draw(rng.below(7))
+                    Act::draw(rng.below(9))
                 }
                 _ => Act::Answer,
             }
@@ -172,11 +185,17 @@ impl SimEffects {
     /// The request reaches the receiver, which does its work or not.
     fn receive(&self, received: Received) {
         let key = received.step.idempotency_key();
+        let forgets = self.faults.sabotaged(Sabotage::ForgetsKeys);
         self.with(|r| {
             if received.act.works() {
                 match received.class {
                     EffectClass::Read => {}
-                    EffectClass::Idempotent => drop(r.accepted.entry(key).or_insert(received.request)),
+                    EffectClass::Idempotent => {
+                        r.accepted.entry(key.clone()).or_insert(received.request);
+                        if forgets {
+                            *r.done.entry(key).or_default() += 1;
+                        }
+                    }
                     EffectClass::Once => *r.done.entry(key).or_default() += 1,
                 }
             }
@@ -225,12 +244,16 @@ struct SimEffect {
     function: FunctionSpec,
 }
 
-/// The answer is lost after the work.
-fn unanswered(class: EffectClass) -> EffectFailure {
-    let detail = "the connection broke before the answer was whole".to_owned();
-    match class {
-        EffectClass::Read | EffectClass::Idempotent => EffectFailure::Transient(detail),
-        EffectClass::Once => EffectFailure::Unknown { why: Doubt::Connection, detail },
+impl SimEffect {
+    /// The answer is lost after the work.
+    fn unanswered(&self) -> EffectFailure {
+        let detail = "the connection broke before the answer was whole".to_owned();
+        match self.function.effect {
+            EffectClass::Once if !self.world.faults.sabotaged(Sabotage::CallsDoubtCertain) => {
+                EffectFailure::Unknown { why: Doubt::Connection, detail }
+            }
+            _ => EffectFailure::Transient(detail),
+        }
     }
 }
 
@@ -270,11 +293,11 @@ impl Effect for SimEffect {
         };
         match self.world.faults.pass(format!("effect.{}", self.receiver), || self.world.receive(received)).await {
             Err(Lost::Before) => return Err(EffectFailure::Transient("no connection".to_owned())),
-            Err(Lost::After) => return Err(unanswered(self.function.effect)),
+            Err(Lost::After) => return Err(self.unanswered()),
             Ok(()) => {}
         }
         match act {
-            Act::Answer | Act::Slow(_) => {
+            Act::Answer | Act::Slow(_) | Act::Twice => {
                 if let Act::Slow(ms) = act {
                     tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
                 }
@@ -284,7 +307,7 @@ impl Effect for SimEffect {
             }
             Act::Transient => Err(EffectFailure::Transient("busy".to_owned())),
             Act::Definite(status) => Err(EffectFailure::Definite { status, detail: "no".to_owned() }),
-            Act::Break => Err(unanswered(self.function.effect)),
+            Act::Break => Err(self.unanswered()),
             Act::Hang | Act::WorkAndHang => std::future::pending().await,
         }
     }

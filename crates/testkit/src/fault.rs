@@ -1,6 +1,7 @@
 //! What goes wrong, and at which I/O step.
 
-use crate::SimEntropy;
+use crate::{Sabotage, SimEntropy};
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -56,11 +57,12 @@ enum Plan {
 
 struct State {
     plan: Plan,
-    trace: Vec<String>,
-    happened: Vec<(usize, String, Fault)>,
+    trace: Vec<Cow<'static, str>>,
+    happened: Vec<(usize, Cow<'static, str>, Fault)>,
     crashed: bool,
     outage_until: Option<Instant>,
     cut: Option<String>,
+    sabotage: Option<Sabotage>,
 }
 
 /// The faults of a world. Every I/O step passes here, and is counted.
@@ -78,6 +80,7 @@ impl Default for Faults {
             crashed: false,
             outage_until: None,
             cut: None,
+            sabotage: None,
         };
         Self { state: Mutex::new(state), bell: Notify::new() }
     }
@@ -133,13 +136,14 @@ impl Faults {
     /// The steps taken so far, in order.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
-        self.with(|state| state.trace.clone())
+        self.with(|state| state.trace.iter().map(|name| name.clone().into_owned()).collect())
     }
 
     /// What went wrong so far: index, step, fault.
     #[must_use]
     pub fn happened(&self) -> Vec<(usize, String, Fault)> {
-        self.with(|state| state.happened.clone())
+        let plain = |(at, name, fault): &(usize, Cow<'static, str>, Fault)| (*at, name.clone().into_owned(), *fault);
+        self.with(|state| state.happened.iter().map(plain).collect())
     }
 
     /// A new process begins.
@@ -162,7 +166,7 @@ impl Faults {
     ///
     /// # Errors
     /// [`Lost`] when the plan has it fail.
-    pub async fn pass<T>(&self, name: impl Into<String>, step: impl FnOnce() -> T) -> Result<T, Lost> {
+    pub async fn pass<T>(&self, name: impl Into<Cow<'static, str>>, step: impl FnOnce() -> T) -> Result<T, Lost> {
         match self.judge(name.into()) {
             Verdict::Dead => std::future::pending().await,
             Verdict::Go { yields } => {
@@ -204,7 +208,7 @@ impl Faults {
         Ok(done)
     }
 
-    fn judge(&self, name: String) -> Verdict {
+    fn judge(&self, name: Cow<'static, str>) -> Verdict {
         self.with(|state| {
             if state.crashed {
                 return Verdict::Dead;
@@ -222,7 +226,7 @@ impl Faults {
                 Plan::Calm => return Verdict::Go { yields: 0 },
                 Plan::At { index: at, fault } => (*at == index).then_some(*fault),
                 Plan::Seeded { rng, per_mille, left } => {
-                    let rate = if IDLE.contains(&name.as_str()) { *per_mille / 20 } else { *per_mille };
+                    let rate = if IDLE.contains(&name.as_ref()) { *per_mille / 20 } else { *per_mille };
                     if *left == 0 || rng.below(1000) >= rate {
                         return Verdict::Go { yields: rng.below(3) };
                     }
@@ -239,9 +243,25 @@ impl Faults {
         })
     }
 
-    async fn crash<T>(&self) -> T {
+    /// The process ends now, wherever its tasks are.
+    pub fn crash_now(&self) {
         self.with(|state| state.crashed = true);
         self.bell.notify_one();
+    }
+
+    /// Breaks something on purpose, from now on.
+    pub fn sabotage(&self, what: Sabotage) {
+        self.with(|state| state.sabotage = Some(what));
+    }
+
+    /// Whether this is broken on purpose.
+    #[must_use]
+    pub fn sabotaged(&self, what: Sabotage) -> bool {
+        self.with(|state| state.sabotage == Some(what))
+    }
+
+    async fn crash<T>(&self) -> T {
+        self.crash_now();
         std::future::pending().await
     }
 }

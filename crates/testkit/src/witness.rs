@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const NAME: &str = "sim.example/witness";
 
 /// What it remembers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Memory {
     anchor: Option<TrustAnchor>,
     state: WitnessState,
@@ -22,7 +22,7 @@ struct Memory {
 
 /// It keeps the rules of a real one, remembers past crashes, and can be out of reach.
 pub struct SimWitness {
-    signer: Ed25519Signer,
+    signer: Arc<Ed25519Signer>,
     key: VerifierKey,
     memory: Mutex<Memory>,
     faults: Arc<Faults>,
@@ -50,7 +50,14 @@ impl SimWitness {
     pub fn new(entropy: &SimEntropy, faults: Arc<Faults>, clock: Arc<SimClock>) -> Self {
         let (signer, _) = Ed25519Signer::generate(entropy).unwrap();
         let key = VerifierKey::new(NAME, Algorithm::CosignatureV1, signer.public()).unwrap();
-        Self { signer, key, memory: Mutex::default(), faults, clock }
+        Self { signer: Arc::new(signer), key, memory: Mutex::default(), faults, clock }
+    }
+
+    /// The same witness, with all it has seen, in another world.
+    #[must_use]
+    pub(crate) fn again(&self, faults: Arc<Faults>, clock: Arc<SimClock>) -> Self {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { signer: Arc::clone(&self.signer), key: self.key.clone(), memory: Mutex::new(memory), faults, clock }
     }
 
     /// Trusts the logs that an anchor names.
@@ -71,7 +78,7 @@ impl SimWitness {
         for ring in rings(&memory)? {
             keys.extend(ring.log_keys().map_err(refused)?);
         }
-        let cosigner = Cosigner { name: NAME, signer: &self.signer };
+        let cosigner = Cosigner { name: NAME, signer: self.signer.as_ref() };
         let judged = memory.state.add_checkpoint(&request, &keys, cosigner, self.clock.now());
         let (next, line) = judged.map_err(|e| said(&e))?;
         memory.state = next;
@@ -82,7 +89,7 @@ impl SimWitness {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refusal = refused("no log is known");
         for ring in rings(&memory)? {
-            match memory.state.endorse_key(statement, &ring, &self.signer) {
+            match memory.state.endorse_key(statement, &ring, self.signer.as_ref()) {
                 Ok((next, signed)) => {
                     memory.state = next;
                     memory.statements.push(signed.clone());

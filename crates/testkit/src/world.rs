@@ -72,6 +72,25 @@ impl World {
         }
     }
 
+    /// Another world that begins where this one stands, and goes on by a seed of its own: the same disk, receivers,
+    /// witness and root key. Nothing that happens in it reaches this one.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let (clock, faults) = (Arc::new(SimClock::default()), Arc::new(Faults::default()));
+        clock.set(self.clock.now());
+        let store = SimStore::new(Arc::clone(&faults));
+        store.restore(&self.store);
+        Self {
+            effects: self.effects.beside(store.clone(), Arc::clone(&faults)),
+            witness: Arc::new(self.witness.again(Arc::clone(&faults), Arc::clone(&clock))),
+            entropy: Arc::new(SimEntropy::new(seed)),
+            root: self.root,
+            clock,
+            faults,
+            store,
+        }
+    }
+
     /// An engine's ports into this world, as a new process opens them.
     ///
     /// # Panics
@@ -119,6 +138,9 @@ impl World {
                 },
             };
             self.clock.freeze();
+            if matches!(ended, Ended::Crashed) {
+                self.store.shared.crashed();
+            }
             ended
         })
     }

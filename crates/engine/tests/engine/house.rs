@@ -30,7 +30,7 @@ pub(crate) fn alice() -> Caller {
     person("alice")
 }
 
-fn function(effect: &str, receiver: &str, arguments: &[(&str, &str)]) -> Value {
+pub(crate) fn function(effect: &str, receiver: &str, arguments: &[(&str, &str)]) -> Value {
     let arguments: BTreeMap<_, _> = arguments.iter().map(|(name, of)| (*name, json!({"type": of}))).collect();
     let service = receiver == "write";
     json!({
@@ -181,7 +181,7 @@ async fn now(context: &TenantContext) -> mandate_kernel::Timestamp {
 }
 
 /// The entry that goes with a written resource.
-fn applied(kind: &str, name: &str, spec: Option<&Value>, time: Timestamp) -> Entry {
+pub(crate) fn applied(kind: &str, name: &str, spec: Option<&Value>, time: Timestamp) -> Entry {
     let digest = spec.map(|spec| Digest::of(&canonical_json(spec).unwrap()));
     let details = json!({"kind": kind, "resource": name, "digest": digest});
     let actor = "user:admin".to_owned();
@@ -221,7 +221,7 @@ pub(crate) fn the_grant() -> String {
     grant_name(&ResourceName::new(KEY).unwrap(), &ResourceName::new(WORKER).unwrap(), &function)
 }
 
-async fn give_grant(context: &TenantContext) {
+pub(crate) async fn give_grant(context: &TenantContext) {
     let digest = async |kind: &str, name: &str| -> Digest {
         context.store().resource(kind, name).await.unwrap().unwrap().digest
     };

@@ -22,7 +22,7 @@ pub(crate) async fn violations(world: &World, context: &TenantContext, run: &Run
 }
 
 /// No effect without a decision made and recorded for that very attempt.
-fn decisions(world: &World, wrong: &mut Vec<String>) {
+pub(crate) fn decisions(world: &World, wrong: &mut Vec<String>) {
     let mut spent = BTreeSet::new();
     for received in world.effects.received() {
         if !received.admitted {
@@ -93,7 +93,7 @@ fn settled(world: &World, run: &RunRecord, wrong: &mut Vec<String>) {
 }
 
 /// Everything acknowledged is in the log, and the log verifies.
-async fn evidence(world: &World, context: &TenantContext, wrong: &mut Vec<String>) {
+pub(crate) async fn evidence(world: &World, context: &TenantContext, wrong: &mut Vec<String>) {
     let (entries, waiting, nodes, cosigned) = world.store.peek_ledger(&tenant());
     let leaves: BTreeSet<_> = entries.iter().map(|bytes| leaf_hash(bytes)).collect();
     let lost = world.store.acknowledged().iter().filter(|leaf| !leaves.contains(leaf)).count();
@@ -114,7 +114,7 @@ async fn evidence(world: &World, context: &TenantContext, wrong: &mut Vec<String
 }
 
 /// The journal tells the same end again.
-async fn same_again(context: &TenantContext, run: &RunRecord, wrong: &mut Vec<String>) {
+pub(crate) async fn same_again(context: &TenantContext, run: &RunRecord, wrong: &mut Vec<String>) {
     if !matches!(run.status.state, RunState::Completed | RunState::Faulted) {
         return;
     }

@@ -157,7 +157,7 @@ async fn follow(
     context.store().run(run).await.ok().flatten()
 }
 
-async fn resolve(world: &World, engine: &Arc<Engine>, context: &Arc<TenantContext>, record: &RunRecord) {
+pub(crate) async fn resolve(world: &World, engine: &Arc<Engine>, context: &Arc<TenantContext>, record: &RunRecord) {
     let Ok(permit) = engine.authorize(context, &alice(), Action::RunResolve, &Target::Run(record)).await else {
         return;
     };

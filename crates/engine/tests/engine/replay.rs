@@ -20,7 +20,7 @@ pub(crate) enum End {
     Open,
 }
 
-async fn open_value(context: &TenantContext, record: &RunRecord, stored: &Stored) -> Value {
+pub(crate) async fn open_value(context: &TenantContext, record: &RunRecord, stored: &Stored) -> Value {
     let subject = context.vault().subject(&record.new.initiator.subject()).await.unwrap();
     let payload = context.store().payload(&stored.commitment).await.unwrap().unwrap();
     subject.open(&payload).unwrap()

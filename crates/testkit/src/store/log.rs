@@ -2,6 +2,7 @@
 
 use super::SimTenant;
 use super::state::State;
+use crate::Sabotage;
 use async_trait::async_trait;
 use mandate_journal::{Integration, Log, LogHead, PendingEntry, StoreError};
 use mandate_kernel::Digest;
@@ -50,7 +51,7 @@ fn integrate(state: &mut State, round: &Integration) -> Result<bool, StoreError>
 #[async_trait]
 impl Log for SimTenant {
     async fn pending(&self, limit: usize) -> Result<Vec<PendingEntry>, StoreError> {
-        self.read("pending", |state| {
+        self.read("store.pending", |state| {
             let waiting = state.log.pending.iter().take(limit);
             waiting.map(|(key, kept)| PendingEntry { key: *key, bytes: kept.bytes.clone() }).collect()
         })
@@ -58,7 +59,7 @@ impl Log for SimTenant {
     }
 
     async fn head(&self) -> Result<LogHead, StoreError> {
-        self.read("head", |state| LogHead {
+        self.read("store.head", |state| LogHead {
             frontier: state.log.frontier(),
             signed: state.log.signed.clone(),
             cosigned: state.log.cosigned.clone(),
@@ -68,11 +69,19 @@ impl Log for SimTenant {
     }
 
     async fn integrate(&self, round: Integration) -> Result<bool, StoreError> {
-        self.write("integrate", |state| integrate(state, &round)).await
+        let loses = self.store.shared.faults.sabotaged(Sabotage::LosesEntries);
+        self.write("store.integrate", |state| {
+            let done = integrate(state, &round)?;
+            if loses && done && state.log.entries.len() > 1 {
+                state.log.entries.pop();
+            }
+            Ok(done)
+        })
+        .await
     }
 
     async fn record_signed(&self, size: u64, note: String) -> Result<(), StoreError> {
-        self.write("record-signed", |state| {
+        self.write("store.record-signed", |state| {
             let log = &mut state.log;
             if size > log.frontier().size() {
                 return corrupt("a checkpoint is ahead of the tree");
@@ -86,7 +95,7 @@ impl Log for SimTenant {
     }
 
     async fn record_cosigned(&self, size: u64, note: String) -> Result<(), StoreError> {
-        self.write("record-cosigned", |state| {
+        self.write("store.record-cosigned", |state| {
             let log = &mut state.log;
             if size > log.frontier().size() {
                 return corrupt("a checkpoint is ahead of the tree");
@@ -100,7 +109,7 @@ impl Log for SimTenant {
     }
 
     async fn entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.read("entries", |state| {
+        self.read("store.entries", |state| {
             let count = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
             let skip = usize::try_from(from).unwrap_or(usize::MAX);
             state.log.entries.iter().skip(skip).take(count).map(|kept| kept.bytes.clone()).collect()
@@ -109,6 +118,6 @@ impl Log for SimTenant {
     }
 
     async fn nodes(&self, at: &[(u8, u64)]) -> Result<Vec<Option<Digest>>, StoreError> {
-        self.read("nodes", |state| at.iter().map(|place| state.log.nodes.get(place).copied()).collect()).await
+        self.read("store.nodes", |state| at.iter().map(|place| state.log.nodes.get(place).copied()).collect()).await
     }
 }

@@ -14,9 +14,11 @@ use crate::fault::{Faults, Lost};
 use async_trait::async_trait;
 use mandate_engine::Tenants;
 use mandate_journal::{
-    EpochKey, EventBody, JournalEvent, LeaseRecord, RunState, StoreError, System, TenantStore, TimerRecord,
+    ApprovalRecord, EpochKey, EventBody, JournalEvent, LeaseRecord, RunRecord, RunState, StoreError, System, TenantStore,
+    TimerRecord,
 };
-use mandate_kernel::{Caller, DecisionId, Digest, RunId, StepKey, Tenant, Timestamp};
+use mandate_kernel::{ApprovalId, Caller, DecisionId, Digest, RunId, StepKey, Tenant, Timestamp};
+use mandate_ledger::leaf_hash;
 use state::State;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     /// Leaf hashes of ledger entries whose commit was acknowledged.
     acknowledged: Mutex<Vec<Digest>>,
     commits: AtomicUsize,
+    /// What a disk that acknowledges early goes back to in a crash.
+    before_last: Mutex<BTreeMap<Tenant, State>>,
 }
 
 impl Shared {
@@ -43,6 +47,17 @@ impl Shared {
 
     pub(crate) fn acknowledge(&self, leaves: Vec<Digest>) {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).extend(leaves);
+    }
+
+    pub(crate) fn before_last(&self, tenant: &Tenant, state: Option<State>) {
+        let mut kept = self.before_last.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(tenant.clone(), state.unwrap_or_default());
+    }
+
+    /// A crash: what was acknowledged early and is not on the disk yet is gone.
+    pub(crate) fn crashed(&self) {
+        let lost = std::mem::take(&mut *self.before_last.lock().unwrap_or_else(PoisonError::into_inner));
+        self.with(|all| all.extend(lost));
     }
 
     pub(crate) fn committed(&self) {
@@ -60,7 +75,13 @@ impl SimStore {
     #[must_use]
     pub fn new(faults: Arc<Faults>) -> Self {
         let shared =
-            Shared { state: Mutex::default(), faults, acknowledged: Mutex::default(), commits: AtomicUsize::new(0) };
+            Shared {
+                state: Mutex::default(),
+                faults,
+                acknowledged: Mutex::default(),
+                commits: AtomicUsize::new(0),
+                before_last: Mutex::default(),
+            };
         Self { shared: Arc::new(shared) }
     }
 
@@ -94,7 +115,7 @@ impl SimStore {
     /// A run's journal, past all faults.
     #[must_use]
     pub fn peek_journal(&self, tenant: &Tenant, run: &RunId) -> Vec<JournalEvent> {
-        let of = |state: &State| state.runs.get(run).map(|row| row.journal.clone());
+        let of = |state: &State| state.runs.get(run).map(|row| runs::journal(row));
         self.shared.with(|all| all.get(tenant).and_then(of)).unwrap_or_default()
     }
 
@@ -109,18 +130,61 @@ impl SimStore {
     #[must_use]
     pub fn peek_ledger(&self, tenant: &Tenant) -> (Vec<Vec<u8>>, usize, TreeNodes, Option<String>) {
         self.shared.with(|all| {
-            let state = all.get(tenant).cloned().unwrap_or_default();
-            let entries = state.log.entries.iter().map(|entry| entry.bytes.clone()).collect();
-            (entries, state.log.pending.len(), TreeNodes(state.log.nodes), state.log.cosigned)
+            let log = all.get(tenant).map(|state| state.log.clone()).unwrap_or_default();
+            let entries = log.entries.iter().map(|entry| entry.bytes.clone()).collect();
+            (entries, log.pending.len(), TreeNodes(log.nodes), log.cosigned)
         })
+    }
+
+    /// Past all faults: leaf hashes of the entries in the tree in its order, those of entries that wait, and the
+    /// size of the newest cosigned checkpoint.
+    #[must_use]
+    pub fn peek_leaves(&self, tenant: &Tenant) -> (Vec<Digest>, Vec<Digest>, u64) {
+        self.shared.with(|all| {
+            let log = all.get(tenant).map(|state| state.log.clone()).unwrap_or_default();
+            let leaf = |kept: &Arc<state::Kept>| leaf_hash(&kept.bytes);
+            (log.entries.iter().map(leaf).collect(), log.pending.values().map(leaf).collect(), log.cosigned_size)
+        })
+    }
+
+    /// Whether every durable entry is in the tree and under a cosigned checkpoint, past all faults.
+    #[must_use]
+    pub fn peek_sequenced(&self, tenant: &Tenant) -> bool {
+        self.shared.with(|all| {
+            all.get(tenant).is_some_and(|state| {
+                state.log.pending.is_empty() && state.log.cosigned_size == state.log.entries.len() as u64
+            })
+        })
+    }
+
+    /// A run as it is on the disk, past all faults.
+    #[must_use]
+    pub fn peek_run(&self, tenant: &Tenant, run: &RunId) -> Option<RunRecord> {
+        self.shared.with(|all| Some(all.get(tenant)?.runs.get(run)?.record.clone()))
+    }
+
+    /// An approval as it is on the disk, past all faults.
+    #[must_use]
+    pub fn peek_approval(&self, tenant: &Tenant, approval: &ApprovalId) -> Option<ApprovalRecord> {
+        self.shared.with(|all| all.get(tenant)?.approvals.get(approval).cloned())
+    }
+
+    /// Every run on the disk, past all faults.
+    #[must_use]
+    pub fn peek_runs(&self, tenant: &Tenant) -> Vec<RunId> {
+        self.shared.with(|all| all.get(tenant).map(|state| state.runs.keys().cloned().collect()).unwrap_or_default())
     }
 
     /// Whether the journal says that this very attempt was admitted by this decision for this request.
     #[must_use]
     pub fn admitted(&self, tenant: &Tenant, key: &StepKey, by: &DecisionId, asked: &Digest) -> bool {
-        self.peek_journal(tenant, &key.run).iter().any(|event| {
+        let is_it = |event: &Arc<JournalEvent>| {
             matches!(&event.body, EventBody::Admitted { step, attempt, decision, request, .. }
                 if *step == key.seq && *attempt == key.attempt && decision == by && request == asked)
+        };
+        self.shared.with(|all| {
+            let row = all.get(tenant).and_then(|state| state.runs.get(&key.run));
+            row.is_some_and(|row| row.journal.iter().rev().any(is_it))
         })
     }
 }
@@ -147,7 +211,7 @@ impl System for SimStore {
             self.shared.with(|all| {
                 let mut found = Vec::new();
                 for (tenant, state) in all.iter() {
-                    let unfinished = |row: &state::Row| {
+                    let unfinished = |row: &&Arc<state::Row>| {
                         let stopped = state.epochs.contains_key(&EpochKey::Run(row.record.run.to_string()));
                         let now = row.record.status.state;
                         now == RunState::Running || !row.open_leases().is_empty() || (stopped && !now.is_terminal())
@@ -156,7 +220,7 @@ impl System for SimStore {
                         state
                             .runs
                             .values()
-                            .filter(|row| unfinished(row))
+                            .filter(unfinished)
                             .map(|row| (tenant.clone(), row.record.run.clone())),
                     );
                 }

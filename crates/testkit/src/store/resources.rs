@@ -10,6 +10,7 @@ use mandate_journal::{
 };
 use mandate_kernel::{Digest, canonical_json, is_exact};
 use mandate_ledger::Entry;
+use std::sync::Arc;
 
 #[async_trait]
 impl Resources for SimTenant {
@@ -23,14 +24,14 @@ impl Resources for SimTenant {
             entries.push(Kept { link: None, bytes: entry.bytes().to_vec() });
         }
         let leaves = change.entries.iter().map(Entry::leaf_hash).collect();
-        let revocations = self.write("change", |state| write(state, &change, entries)).await?;
+        let revocations = self.write("store.change", |state| write(state, &change, entries)).await?;
         self.store.shared.acknowledge(leaves);
         Ok(revocations)
     }
 
     async fn resource(&self, kind: &str, name: &str) -> Result<Option<ResourceRecord>, StoreError> {
         let key = (kind.to_owned(), name.to_owned());
-        self.read("resource", |state| state.resources.get(&key).and_then(|all| all.last().cloned().flatten())).await
+        self.read("store.resource", |state| state.resources.get(&key).and_then(|all| all.last().cloned().flatten())).await
     }
 
     async fn resource_by_digest(
@@ -40,7 +41,7 @@ impl Resources for SimTenant {
         digest: &Digest,
     ) -> Result<Option<ResourceRecord>, StoreError> {
         let key = (kind.to_owned(), name.to_owned());
-        self.read("resource-by-digest", |state| {
+        self.read("store.resource-by-digest", |state| {
             let versions = state.resources.get(&key)?;
             versions.iter().rev().flatten().find(|record| record.digest == *digest).cloned()
         })
@@ -48,7 +49,7 @@ impl Resources for SimTenant {
     }
 
     async fn resources(&self, kind: &str) -> Result<Vec<ResourceRecord>, StoreError> {
-        self.read("resources", |state| {
+        self.read("store.resources", |state| {
             let of_kind = state.resources.iter().filter(|((of, _), _)| of == kind);
             of_kind.filter_map(|(_, all)| all.last().cloned().flatten()).collect()
         })
@@ -62,16 +63,16 @@ impl Resources for SimTenant {
             version: all.len() as u64,
             content: all.last().and_then(Option::as_ref).map_or(ResourceContent::Deleted, content),
         };
-        self.read("inventory", |state| state.resources.iter().map(of).collect()).await
+        self.read("store.inventory", |state| state.resources.iter().map(of).collect()).await
     }
 
     async fn generation(&self) -> Result<u64, StoreError> {
-        self.read("generation", |state| state.generation).await
+        self.read("store.generation", |state| state.generation).await
     }
 
     async fn secret(&self, kind: &str, name: &str, version: Option<u32>) -> Result<Option<SecretRecord>, StoreError> {
         let at = |version| (kind.to_owned(), name.to_owned(), version);
-        self.read("secret", |state| match version {
+        self.read("store.secret", |state| match version {
             Some(version) => state.secrets.get(&at(version)).cloned(),
             None => state.secrets.range(at(0)..=at(u32::MAX)).next_back().map(|(_, secret)| secret.clone()),
         })
@@ -79,7 +80,7 @@ impl Resources for SimTenant {
     }
 
     async fn secrets(&self, kind: &str) -> Result<Vec<SecretRecord>, StoreError> {
-        self.read("secrets", |state| state.secrets.values().filter(|s| s.kind == kind).cloned().collect()).await
+        self.read("store.secrets", |state| state.secrets.values().filter(|s| s.kind == kind).cloned().collect()).await
     }
 }
 
@@ -95,7 +96,7 @@ fn write(state: &mut State, change: &Change, entries: Vec<Kept>) -> Result<u64, 
     }
     state.generation += u64::from(!change.resources.is_empty());
     for (kind, name) in &change.shred {
-        state.secrets.retain(|(of, called, _), _| of != kind || called != name);
+        Arc::make_mut(&mut state.secrets).retain(|(of, called, _), _| of != kind || called != name);
     }
     for secret in &change.secrets {
         let key = (secret.kind.clone(), secret.name.clone(), secret.version);
@@ -108,10 +109,10 @@ fn write(state: &mut State, change: &Change, entries: Vec<Kept>) -> Result<u64, 
                 actual: same.map(|(_, _, version)| u64::from(*version)).max().unwrap_or(0),
             });
         }
-        state.secrets.insert(key, secret.clone());
+        Arc::make_mut(&mut state.secrets).insert(key, secret.clone());
     }
     for payload in &change.payloads {
-        state.payloads.entry(payload.commitment).or_insert_with(|| payload.clone());
+        state.payloads.entry(payload.commitment).or_insert_with(|| Arc::new(payload.clone()));
     }
     state.log.append(entries);
     for key in &change.revoke {
@@ -147,6 +148,6 @@ fn put(state: &mut State, change: &Change, write: &ResourceWrite) -> Result<(), 
             written_at: change.at,
         }),
     };
-    state.resources.entry(key).or_default().push(record);
+    Arc::make_mut(&mut state.resources).entry(key).or_default().push(record);
     Ok(())
 }

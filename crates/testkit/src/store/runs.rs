@@ -1,6 +1,7 @@
 //! Reading runs.
 
 use super::SimTenant;
+use super::state::Row;
 use async_trait::async_trait;
 use mandate_journal::{
     ApprovalQuery, ApprovalRecord, ApprovalState, EpochKey, JournalEvent, LeaseRecord, OpenCounts, Page, RunQuery,
@@ -11,15 +12,15 @@ use mandate_kernel::{ApprovalId, Digest, RunId};
 #[async_trait]
 impl Runs for SimTenant {
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.read("run", |state| state.runs.get(run).map(|row| row.record.clone())).await
+        self.read("store.run", |state| state.runs.get(run).map(|row| row.record.clone())).await
     }
 
     async fn journal(&self, run: &RunId) -> Result<Vec<JournalEvent>, StoreError> {
-        self.read("journal", |state| state.runs.get(run).map(|row| row.journal.clone()).unwrap_or_default()).await
+        self.read("store.journal", |state| state.runs.get(run).map(|row| journal(row)).unwrap_or_default()).await
     }
 
     async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError> {
-        self.read("runs", |state| {
+        self.read("store.runs", |state| {
             let limit = query.limit.min(1_000);
             let wanted = |record: &&RunRecord| {
                 query.before.as_ref().is_none_or(|before| record.run < *before)
@@ -35,23 +36,23 @@ impl Runs for SimTenant {
     }
 
     async fn payload(&self, commitment: &Digest) -> Result<Option<SealedPayload>, StoreError> {
-        self.read("payload", |state| state.payloads.get(commitment).cloned()).await
+        self.read("store.payload", |state| state.payloads.get(commitment).map(|payload| SealedPayload::clone(payload))).await
     }
 
     async fn open_leases(&self, run: &RunId) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.read("open-leases", |state| state.runs.get(run).map(|row| row.open_leases()).unwrap_or_default()).await
+        self.read("store.open-leases", |state| state.runs.get(run).map(|row| row.open_leases()).unwrap_or_default()).await
     }
 
     async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError> {
-        self.read("timers", |state| state.runs.get(run).map(|row| row.timers()).unwrap_or_default()).await
+        self.read("store.timers", |state| state.runs.get(run).map(|row| row.timers()).unwrap_or_default()).await
     }
 
     async fn approval(&self, approval: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
-        self.read("approval", |state| state.approvals.get(approval).cloned()).await
+        self.read("store.approval", |state| state.approvals.get(approval).cloned()).await
     }
 
     async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRecord>, StoreError> {
-        self.read("approvals", |state| {
+        self.read("store.approvals", |state| {
             let limit = query.limit.min(1_000);
             let wanted = |record: &&ApprovalRecord| {
                 query.before.as_ref().is_none_or(|before| record.approval < *before)
@@ -67,7 +68,7 @@ impl Runs for SimTenant {
     }
 
     async fn open_counts(&self) -> Result<OpenCounts, StoreError> {
-        self.read("open-counts", |state| {
+        self.read("store.open-counts", |state| {
             let in_state =
                 |wanted: RunState| state.runs.values().filter(|row| row.record.status.state == wanted).count() as u64;
             let pending = |record: &&ApprovalRecord| record.state == ApprovalState::Pending;
@@ -83,8 +84,8 @@ impl Runs for SimTenant {
     }
 
     async fn take_over(&self, run: &RunId) -> Result<u64, StoreError> {
-        self.write("take-over", |state| {
-            let row = state.runs.get_mut(run);
+        self.write("store.take-over", |state| {
+            let row = state.row_mut(run);
             let row = row.ok_or_else(|| StoreError::Corrupt(format!("there is no run {run} to take over")))?;
             row.record.epoch += 1;
             Ok(row.record.epoch)
@@ -93,7 +94,7 @@ impl Runs for SimTenant {
     }
 
     async fn standing(&self, keys: &[EpochKey]) -> Result<Standing, StoreError> {
-        self.read("standing", |state| Standing {
+        self.read("store.standing", |state| Standing {
             revocations: state.revocations,
             epochs: keys.iter().map(|key| state.epochs.get(key).copied().unwrap_or(0)).collect(),
         })
@@ -101,7 +102,7 @@ impl Runs for SimTenant {
     }
 
     async fn run_entries(&self, run: &RunId) -> Result<Vec<(Option<u64>, Vec<u8>)>, StoreError> {
-        self.read("run-entries", |state| {
+        self.read("store.run-entries", |state| {
             let integrated = state.log.entries.iter().enumerate().map(|(index, kept)| (Some(index as u64), kept));
             let waiting = state.log.pending.values().map(|kept| (None, kept));
             let mut found: Vec<_> = integrated
@@ -116,4 +117,9 @@ impl Runs for SimTenant {
         })
         .await
     }
+}
+
+/// A run's journal.
+pub(super) fn journal(row: &Row) -> Vec<JournalEvent> {
+    row.journal.iter().map(|event| JournalEvent::clone(event)).collect()
 }

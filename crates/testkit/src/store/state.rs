@@ -7,19 +7,21 @@ use mandate_journal::{
 use mandate_kernel::{ApprovalId, Digest, LeaseId, RunId, Timestamp};
 use mandate_ledger::Frontier;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// One tenant's data. A write works on a copy that replaces it whole.
+/// One tenant's data. A write works on a copy that replaces it whole; what it does not touch is shared with the
+/// original.
 #[derive(Clone, Default)]
 pub(crate) struct State {
     pub(crate) revocations: u64,
     pub(crate) generation: u64,
     pub(crate) epochs: BTreeMap<EpochKey, u64>,
-    pub(crate) runs: BTreeMap<RunId, Row>,
+    pub(crate) runs: BTreeMap<RunId, Arc<Row>>,
     pub(crate) approvals: BTreeMap<ApprovalId, ApprovalRecord>,
     /// Every version of a resource, oldest first; `None` is a deletion.
-    pub(crate) resources: BTreeMap<(String, String), Vec<Option<ResourceRecord>>>,
-    pub(crate) secrets: BTreeMap<(String, String, u32), SecretRecord>,
-    pub(crate) payloads: BTreeMap<Digest, SealedPayload>,
+    pub(crate) resources: Arc<BTreeMap<(String, String), Vec<Option<ResourceRecord>>>>,
+    pub(crate) secrets: Arc<BTreeMap<(String, String, u32), SecretRecord>>,
+    pub(crate) payloads: BTreeMap<Digest, Arc<SealedPayload>>,
     pub(crate) log: Log,
 }
 
@@ -27,7 +29,7 @@ pub(crate) struct State {
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) record: RunRecord,
-    pub(crate) journal: Vec<JournalEvent>,
+    pub(crate) journal: Vec<Arc<JournalEvent>>,
     pub(crate) admissions: BTreeMap<(u32, u32), Digest>,
     pub(crate) leases: BTreeMap<LeaseId, (LeaseRecord, bool)>,
     pub(crate) timers: BTreeMap<String, Timestamp>,
@@ -57,8 +59,8 @@ pub(crate) struct Kept {
 #[derive(Clone, Default)]
 pub(crate) struct Log {
     pub(crate) last_key: u64,
-    pub(crate) pending: BTreeMap<u64, Kept>,
-    pub(crate) entries: Vec<Kept>,
+    pub(crate) pending: BTreeMap<u64, Arc<Kept>>,
+    pub(crate) entries: Vec<Arc<Kept>>,
     pub(crate) nodes: BTreeMap<(u8, u64), Digest>,
     pub(crate) frontier: Option<Frontier>,
     pub(crate) signed: Option<String>,
@@ -71,11 +73,18 @@ impl Log {
     pub(crate) fn append(&mut self, entries: Vec<Kept>) {
         for entry in entries {
             self.last_key += 1;
-            self.pending.insert(self.last_key, entry);
+            self.pending.insert(self.last_key, Arc::new(entry));
         }
     }
 
     pub(crate) fn frontier(&self) -> Frontier {
         self.frontier.clone().unwrap_or_default()
+    }
+}
+
+impl State {
+    /// A run's row, to be changed.
+    pub(crate) fn row_mut(&mut self, run: &RunId) -> Option<&mut Row> {
+        self.runs.get_mut(run).map(Arc::make_mut)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::state::State;
 use super::{SimStore, unavailable};
+use crate::Sabotage;
 use mandate_journal::{CommitError, StoreError};
 use mandate_kernel::Tenant;
 
@@ -19,8 +20,13 @@ impl SimTenant {
 
     pub(super) async fn read<T>(&self, name: &'static str, read: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
         let shared = &self.store.shared;
-        let step = || shared.with(|all| read(all.get(&self.tenant).unwrap_or(&State::default())));
-        shared.faults.pass(format!("store.{name}"), step).await.map_err(unavailable)
+        let step = || {
+            shared.with(|all| match all.get(&self.tenant) {
+                Some(state) => read(state),
+                None => read(&State::default()),
+            })
+        };
+        shared.faults.pass(name, step).await.map_err(unavailable)
     }
 
     /// Works on a copy, which replaces the original only if nothing was refused.
@@ -34,11 +40,14 @@ impl SimTenant {
             shared.with(|all| {
                 let mut copy = all.get(&self.tenant).cloned().unwrap_or_default();
                 let done = write(&mut copy)?;
-                all.insert(self.tenant.clone(), copy);
+                let before = all.insert(self.tenant.clone(), copy);
+                if shared.faults.sabotaged(Sabotage::AcknowledgesEarly) {
+                    shared.before_last(&self.tenant, before);
+                }
                 Ok(done)
             })
         };
-        shared.faults.pass(format!("store.{name}"), step).await.map_err(unavailable)?
+        shared.faults.pass(name, step).await.map_err(unavailable)?
     }
 
     pub(super) fn check_tenant(&self, given: &Tenant) -> Result<(), CommitError> {

@@ -1,15 +1,17 @@
 //! Committing a transition.
 
 use super::SimTenant;
+use crate::{Faults, Sabotage};
 use super::state::{Kept, Row, State};
 use async_trait::async_trait;
 use mandate_journal::{
-    ApprovalChange, ApprovalState, ChainHead, Commit, CommitError, JOURNAL_VERSION, LeaseChange, LeaseState, RunRecord,
+    ApprovalChange, ApprovalState, ChainHead, Commit, CommitError, EventBody, JOURNAL_VERSION, LeaseChange, LeaseState, RunRecord,
     RunStatus, TimerChange, Transition,
 };
-use mandate_kernel::{RunId, StepKey, Tenant};
+use mandate_kernel::{Integrity, RunId, StepKey, Tenant};
 use mandate_ledger::{Entry, RunLink};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 fn invalid<T>(why: impl Into<String>) -> Result<T, CommitError> {
     Err(CommitError::Invalid(why.into()))
@@ -21,7 +23,8 @@ impl Commit for SimTenant {
         self.check_tenant(&transition.tenant)?;
         let leaves = transition.entries.iter().map(Entry::leaf_hash).collect();
         let (entries, before) = check(&self.tenant, &transition)?;
-        let name = if transition.admission.is_some() { "commit-admission" } else { "commit" };
+        let transition = sabotaged(&self.store.shared.faults, transition);
+        let name = if transition.admission.is_some() { "store.commit-admission" } else { "store.commit" };
         self.write(name, |state| write(state, &self.tenant, &transition, entries, before)).await?;
         self.store.shared.acknowledge(leaves);
         self.store.shared.committed();
@@ -59,6 +62,33 @@ fn check(tenant: &Tenant, t: &Transition) -> Result<(Vec<Kept>, ChainHead), Comm
         return invalid("a run can't begin like this");
     }
     Ok((entries, before))
+}
+
+/// The transition as a store that is broken on purpose keeps it.
+fn sabotaged(faults: &Faults, mut t: Transition) -> Transition {
+    if faults.sabotaged(Sabotage::IgnoresRevocations) {
+        t.fence.revocations = None;
+    }
+    if faults.sabotaged(Sabotage::LosesLeaseEnds) {
+        t.leases.retain(|change| matches!(change, LeaseChange::Intend(_)));
+    }
+    if faults.sabotaged(Sabotage::LosesTimers) {
+        t.timers.retain(|change| matches!(change, TimerChange::Clear(_)));
+    }
+    if faults.sabotaged(Sabotage::LosesEvents) {
+        t.events.retain(|event| !matches!(event.body, EventBody::Received { .. }));
+    }
+    if faults.sabotaged(Sabotage::StripsLabels) {
+        for event in &mut t.events {
+            if let EventBody::Admitted { arguments: stored, .. }
+            | EventBody::Ended { output: Some(stored), .. }
+            | EventBody::Emitted { event: stored, .. } = &mut event.body
+            {
+                (stored.labels.sources, stored.labels.integrity) = (BTreeSet::new(), Integrity::Authoritative);
+            }
+        }
+    }
+    t
 }
 
 fn of_run(run: &RunId, step: &StepKey) -> Result<(), CommitError> {
@@ -117,13 +147,13 @@ fn write(
                 && row.record.new.start_key == new.start_key
                 && row.record.new.initiator == new.initiator
         };
-        if let Some(row) = state.runs.values().find(same) {
+        if let Some(row) = state.runs.values().map(Arc::as_ref).find(same) {
             return Err(CommitError::DuplicateStart { run: row.record.run.clone() });
         }
         if state.runs.contains_key(&t.run) {
             return Err(fenced);
         }
-        state.runs.insert(t.run.clone(), fresh(t, new, status));
+        state.runs.insert(t.run.clone(), Arc::new(fresh(t, new, status)));
     } else {
         let row = state.runs.get(&t.run).ok_or_else(|| fenced.clone())?;
         if row.record.journal_seq != t.fence.journal_seq || row.record.epoch != t.fence.epoch {
@@ -135,13 +165,13 @@ fn write(
         }
     }
     for payload in &t.payloads {
-        state.payloads.entry(payload.commitment).or_insert_with(|| payload.clone());
+        state.payloads.entry(payload.commitment).or_insert_with(|| Arc::new(payload.clone()));
     }
     state.log.append(entries);
-    let row = state.runs.get_mut(&t.run).ok_or(fenced)?;
+    let row = state.row_mut(&t.run).ok_or(fenced)?;
     row.record.journal_seq += t.events.len() as u64;
     row.record.chain = t.chain;
-    row.journal.extend(t.events.iter().cloned());
+    row.journal.extend(t.events.iter().cloned().map(Arc::new));
     if let Some(status) = &t.status {
         row.record.status = status.clone();
     }
