@@ -17,6 +17,14 @@ pub(crate) enum Benchmark {
         #[arg(long)]
         json: bool,
     },
+    /// 10-step runs of a quiet tenant, alone and beside one that keeps thousands of runs going; JSON on the last line
+    Fairness,
+    /// Runs that wait for people, times and events: memory, and waking all of them after a restart; JSON on the last line
+    Waiting {
+        /// How many runs
+        #[arg(long, default_value_t = 100_000)]
+        runs: u32,
+    },
 }
 
 /// Runs the benchmark with this process's streams and passes its exit code on.
@@ -29,16 +37,18 @@ pub(crate) fn run(what: &Benchmark) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-fn arguments(what: &Benchmark) -> Vec<&'static str> {
-    let mut arguments =
-        vec!["run", "--release", "-p", "mandate", "--features", "bench", "--bin", "mandate-bench", "--"];
+fn arguments(what: &Benchmark) -> Vec<String> {
+    let start = ["run", "--release", "-p", "mandate", "--features", "bench", "--bin", "mandate-bench", "--"];
+    let mut arguments = start.map(str::to_owned).to_vec();
     match what {
         Benchmark::Steps { json } => {
-            arguments.push("steps");
+            arguments.push("steps".to_owned());
             if *json {
-                arguments.push("--json");
+                arguments.push("--json".to_owned());
             }
         }
+        Benchmark::Fairness => arguments.push("fairness".to_owned()),
+        Benchmark::Waiting { runs } => arguments.extend(["waiting".to_owned(), runs.to_string()]),
     }
     arguments
 }
@@ -51,6 +61,7 @@ mod tests {
     fn steps_runs_the_release_binary_and_passes_json_on() {
         let line = arguments(&Benchmark::Steps { json: true }).join(" ");
         assert_eq!(line, "run --release -p mandate --features bench --bin mandate-bench -- steps --json");
-        assert_eq!(arguments(&Benchmark::Steps { json: false }).last(), Some(&"steps"));
+        assert_eq!(arguments(&Benchmark::Steps { json: false }).last().unwrap(), "steps");
+        assert!(arguments(&Benchmark::Waiting { runs: 5 }).join(" ").ends_with("-- waiting 5"));
     }
 }

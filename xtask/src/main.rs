@@ -1,10 +1,11 @@
-//! Repository chores: `cargo xtask layers`, `cargo xtask tidy` and `cargo xtask bench`.
+//! Repository chores: `cargo xtask layers`, `cargo xtask tidy`, `cargo xtask bench` and `cargo xtask simulate`.
 //!
 //! Only what a check of the tree needs lives here, so that the chores build in seconds.
 
 mod bench;
 mod layers;
 mod metadata;
+mod simulate;
 mod tidy;
 
 use std::ffi::OsString;
@@ -33,6 +34,8 @@ enum Chore {
         #[command(subcommand)]
         what: bench::Benchmark,
     },
+    /// Live seeds in the simulator: the real engine, with everything else going wrong
+    Simulate(simulate::Simulation),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Layers => report("layers", &layers::check(&metadata::read(&root()?)?)),
         Chore::Tidy => report("tidy", &tidy::check(&root()?)?),
         Chore::Bench { what } => bench::run(&what),
+        Chore::Simulate(what) => simulate::run(&what),
     }
 }
 

@@ -61,6 +61,10 @@ fn describe() {
     describe_histogram!("mandate_http_request_seconds", Unit::Seconds, "Time to the head of an answer.");
     describe_histogram!("mandate_commit_seconds", Unit::Seconds, "Time until a transition of a run is durable.");
     describe_gauge!("mandate_runs_open", "Runs that have not ended, by state.");
+    describe_counter!("mandate_starts_refused_total", "Starts refused because as many runs are driven as may be.");
+    describe_gauge!("mandate_runs_driven", "Runs that this node drives.");
+    describe_gauge!("mandate_turns_waiting", "Runs that wait for their turn to go on.");
+    describe_gauge!("mandate_turns_taken", "Runs whose turn it is.");
     describe_gauge!("mandate_approvals_pending", "Approvals nobody has answered.");
     describe_gauge!("mandate_leases_open", "Leases of credentials that have not ended.");
     describe_gauge!("mandate_ledger_entries", "Entries in the tree.");
@@ -81,6 +85,7 @@ pub(crate) async fn text(state: &ApiState, only: Option<&Tenant>) -> Result<Stri
             gauges(state, &context).await?;
         }
     }
+    state.engine.measure_turns();
     gauge!("mandate_event_streams").set(number(state.streams.count() as u64));
     handle.run_upkeep();
     let all = handle.render();

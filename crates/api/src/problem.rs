@@ -252,6 +252,11 @@ impl From<StartError> for Problem {
             StartError::BadRequest(why) => Self::invalid("invalid-start", why),
             StartError::Duplicate(run) => Self::new(StatusCode::CONFLICT, "duplicate-start", "Started before")
                 .detail(format!("this Idempotency-Key started {run}")),
+            StartError::Busy(busy) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-runs", "Too many runs at once")
+                    .detail(busy.to_string())
+                    .retry_after(mandate_kernel::Duration::from_secs(busy.retry_after.as_secs()))
+            }
             StartError::Failed(error) => error.into(),
         }
     }

@@ -71,6 +71,7 @@ pub const PROBLEM_TYPES: &[(&str, &str)] = &[
     ("token-wrong-audience", "The token is for somebody else."),
     ("token-wrong-type", "The token is of another kind."),
     ("too-large", "The body is too large."),
+    ("too-many-runs", "The tenant or the Worker has as many runs as the server drives at one time."),
     ("too-many-streams", "Too many streams are open."),
     ("two-cookies", "A cookie is there twice."),
     ("two-identities", "A token and a session came in one request."),

@@ -4,10 +4,12 @@
 use crate::EngineError;
 use crate::pinned::read;
 use mandate_directory::{EntitlementSpec, PolicySpec, RoleBindingSpec};
-use mandate_journal::TenantStore;
+use mandate_journal::{ResourceRecord, TenantStore};
+use mandate_kernel::{Digest, Tenant};
 use mandate_policy::{PolicySet, PolicySource};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One snapshot.
 pub struct Catalog {
@@ -22,25 +24,50 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) async fn read(store: &dyn TenantStore) -> Result<Self, EngineError> {
+    pub(crate) async fn read(store: &dyn TenantStore, tenant: &Tenant) -> Result<Self, EngineError> {
         // The generation is read first: a change in between makes the snapshot look older than it is,
         // and it is read again.
         let generation = store.generation().await?;
-        let mut sources = Vec::new();
-        for record in store.resources("Policy").await? {
-            let policy: PolicySpec = read(&record)?;
-            sources.push(PolicySource::new(policy.source_name(&record.name), policy.text));
-        }
-        let policies = PolicySet::compile(&sources).map_err(|e| {
-            EngineError::Inconsistent(format!("stored policies do not compile, so nothing is allowed: {e}"))
-        })?;
+        let policies = compiled(tenant, store.resources("Policy").await?)?;
         Ok(Self {
             generation,
-            policies: Arc::new(policies),
+            policies,
             bindings: read_all(store, "RoleBinding").await?,
             entitlements: read_all(store, "Entitlement").await?,
         })
     }
+}
+
+/// What a set was compiled from: the same gives the same.
+type Key = (Tenant, Vec<(String, Digest)>);
+
+/// Sets compiled lately. Most changes of a configuration leave its policies alone.
+static COMPILED: Mutex<VecDeque<(Key, Arc<PolicySet>)>> = Mutex::new(VecDeque::new());
+
+/// Sets that are kept.
+const KEPT: usize = 64;
+
+fn compiled(tenant: &Tenant, records: Vec<ResourceRecord>) -> Result<Arc<PolicySet>, EngineError> {
+    let mut sources = Vec::new();
+    for record in records {
+        let policy: PolicySpec = read(&record)?;
+        sources.push((policy.source_name(&record.name), policy.text));
+    }
+    let texts = sources.iter().map(|(name, text)| (name.clone(), Digest::of(text.as_bytes()))).collect();
+    let key: Key = (tenant.clone(), texts);
+    let held = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, set)) = held().iter().find(|(of, _)| *of == key) {
+        return Ok(Arc::clone(set));
+    }
+    let sources: Vec<_> = sources.into_iter().map(|(name, text)| PolicySource::new(name, text)).collect();
+    let policies = PolicySet::compile(&sources).map_err(|e| {
+        EngineError::Inconsistent(format!("stored policies do not compile, so nothing is allowed: {e}"))
+    })?;
+    let set = Arc::new(policies);
+    let mut kept = held();
+    kept.push_front((key, Arc::clone(&set)));
+    kept.truncate(KEPT);
+    Ok(set)
 }
 
 async fn read_all<T: DeserializeOwned>(store: &dyn TenantStore, kind: &str) -> Result<Vec<T>, EngineError> {

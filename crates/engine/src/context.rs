@@ -201,7 +201,7 @@ impl TenantContext {
         {
             return Ok(held);
         }
-        let fresh = Arc::new(Catalog::read(self.store.as_ref()).await?);
+        let fresh = Arc::new(Catalog::read(self.store.as_ref(), &self.tenant).await?);
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fresh));
         Ok(fresh)
     }

@@ -8,6 +8,7 @@ use crate::history::History;
 use crate::load::{open, standing};
 use crate::pinned::Pinned;
 use crate::seen::Results;
+use crate::turns::Place;
 use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
 use mandate_flow::{ErrorKind, Event, Labelled, Machine, OfData, Open, TimerId, WorkflowError};
 use mandate_gate::{AdmitError, StandingFacts};
@@ -90,6 +91,8 @@ pub(crate) struct Driver {
     pub timers: BTreeSet<String>,
     /// Time spent on expressions since the run was taken up.
     pub evaluating: Duration,
+    /// The turn it works in.
+    pub place: Place,
     /// Told when the run's beginning is durable.
     pub begun: Option<oneshot::Sender<Result<(), CommitError>>>,
 }
@@ -160,6 +163,7 @@ impl Driver {
                 StepEnd::Stopped => return self.cancel(engine).await,
                 StepEnd::Over => return Ok(Ended::Finished),
             }
+            self.give_way(engine).await;
         }
     }
 

@@ -5,6 +5,7 @@ use crate::driver::{Driver, Ended, Wake};
 use crate::events::EventSink;
 use crate::history::History;
 use crate::hold::Holds;
+use crate::turns::{Shares, Turns};
 use crate::{EngineError, Names, Ports, TenantContext, doubt, record, switches};
 use mandate_flow::Need;
 use mandate_gate::{AdmitError, Gate, Live};
@@ -50,6 +51,8 @@ pub struct Engine {
     stopping: Mutex<BTreeSet<RunId>>,
     /// Runs that somebody else than their driver writes to.
     pub(crate) holds: Holds,
+    /// Who may work now.
+    pub(crate) turns: Arc<Turns>,
     /// Where emitted events go besides the runs that listen.
     pub(crate) sink: OnceLock<Arc<dyn EventSink>>,
 }
@@ -70,6 +73,7 @@ impl Engine {
             evaluations: Semaphore::new(EVALUATIONS),
             stopping: Mutex::default(),
             holds: Holds::default(),
+            turns: Arc::default(),
             sink: OnceLock::new(),
         })
     }
@@ -112,6 +116,16 @@ impl Engine {
     #[must_use]
     pub fn open_tenants(&self) -> Vec<Arc<TenantContext>> {
         self.tenants.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Shares out work like this from now on.
+    pub fn share(&self, shares: Shares) {
+        self.turns.set(shares);
+    }
+
+    /// Tells the gauges how long the lines of runs are that want to go on.
+    pub fn measure_turns(&self) {
+        self.turns.measure();
     }
 
     /// The ports.
@@ -275,7 +289,12 @@ impl Engine {
     /// Takes a run up where its journal is.
     pub(crate) fn resume(self: &Arc<Self>, context: &Arc<TenantContext>, run: &RunId, wake: Wake) -> bool {
         let (engine, context, id) = (Arc::clone(self), Arc::clone(context), run.clone());
-        self.spawn(run.clone(), async move { Driver::load(&engine, context, &id, wake).await })
+        self.spawn(run.clone(), async move {
+            let place = engine.turns.take_up(&context.tenant).await;
+            let mut driver = Driver::load(&engine, context, &id, wake).await?;
+            driver.place = place;
+            Ok(driver)
+        })
     }
 
     /// Resolves when no driver of this process has the run; says whether one had.

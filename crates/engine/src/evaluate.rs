@@ -85,7 +85,9 @@ impl Driver {
         let attempts = if self.history.steps.is_empty() && self.history.timers.is_empty() { 1 } else { ATTEMPTS };
         for attempt in 1.. {
             let begun = engine.ports.clock.now();
+            self.place.leave();
             let outcome = engine.ports.evaluator.evaluate(&self.run, job).await?;
+            self.take_turn(engine).await;
             let now = engine.ports.clock.now();
             self.has_evaluated(now.since(begun));
             match outcome {

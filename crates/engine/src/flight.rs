@@ -87,7 +87,9 @@ impl Driver {
             admitted,
         };
         if self.board.is_alone(seq) {
+            self.place.leave();
             let landed = flight.fly().await;
+            self.take_turn(engine).await;
             return self.land(engine, landed);
         }
         let span = tracing::Span::current();
@@ -110,11 +112,14 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
+        self.place.leave();
         let landed = tokio::select! {
             biased;
-            landed = self.board.flights.next() => landed,
-            () = waiting => return Ok(None),
+            landed = self.board.flights.next() => Some(landed),
+            () = waiting => None,
         };
+        self.take_turn(engine).await;
+        let Some(landed) = landed else { return Ok(None) };
         match landed {
             Some(landed) => {
                 let landed = landed?;
@@ -128,9 +133,13 @@ impl Driver {
     /// Waits for every effect under way, and records it. The machine is not told: the run is over.
     pub(crate) async fn drain(&mut self, engine: &Engine) -> Result<(), EngineError> {
         self.over = true;
+        if !self.board.flights.is_empty() {
+            self.place.leave();
+        }
         while let Some(landed) = self.board.flights.next().await {
             self.land(engine, landed?)?;
         }
+        self.take_turn(engine).await;
         Ok(())
     }
 

@@ -50,6 +50,7 @@ mod standing_question;
 mod start;
 mod step;
 mod switches;
+mod turns;
 
 pub use access::{Denied, Target};
 pub use answer::{Answer, AnswerError, ApprovalPage, ApprovalView};
@@ -67,3 +68,4 @@ pub use ports::{
 pub use resolve::ResolveError;
 pub use rows::Rows;
 pub use start::{StartError, StartRequest, Started};
+pub use turns::{Busy, Shares, Turns};

@@ -8,6 +8,7 @@ use crate::header::RunHeader;
 use crate::history::History;
 use crate::pinned::{Pinned, Versions};
 use crate::seen::Results;
+use crate::turns::Place;
 use crate::{Engine, EngineError, TenantContext};
 use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::{GivenApproval, StandingFacts};
@@ -91,6 +92,7 @@ impl Driver {
             root,
             evaluating: Duration::default(),
             begun: None,
+            place: Place::default(),
             context,
         };
         driver.intake(engine, intents)?;

@@ -10,6 +10,7 @@ use crate::load::mint_root;
 use crate::meter::Mark;
 use crate::pinned::Pinned;
 use crate::seen::Results;
+use crate::turns::{Busy, Place};
 use crate::{Engine, EngineError, TenantContext};
 use mandate_directory::own_authority;
 use mandate_flow::{Labelled, Machine, Start};
@@ -66,6 +67,9 @@ pub enum StartError {
     /// A run was started with this key before.
     #[error("a run was started with this Idempotency-Key before")]
     Duplicate(RunId),
+    /// The tenant or the Worker has as many runs as this server drives; nothing was started.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// It could not be judged or made durable.
     #[error(transparent)]
     Failed(#[from] EngineError),
@@ -115,6 +119,8 @@ impl Engine {
         let seen = context.store.standing(&[]).await.map_err(EngineError::from)?.revocations;
         let pinned = self.visible_worker(context, caller, &request.worker).await?;
         let (new, environment) = self.plan(caller, request, &pinned)?;
+        // Not before: how busy a Worker is is for those who may see it.
+        let place = self.turns.begin(&context.tenant, &request.worker).await?;
         let facts = RunFacts {
             initiator: caller.principal.clone(),
             environment: environment.clone(),
@@ -135,10 +141,11 @@ impl Engine {
         };
         let authority = self.run_authority(context, caller, &pinned, &environment, new.started_at).await?;
         let planned = Planned { now: new.started_at, pinned, new, decision, authority };
-        let driver = self.first_driver(context, caller, &run, planned, request.input.clone()).await?;
+        let mut driver = self.first_driver(context, caller, &run, planned, request.input.clone()).await?;
         if driver.standing.revocations != seen {
             return Ok(None);
         }
+        driver.place = place;
         self.begin(run, driver).await.map(Some)
     }
 
@@ -341,6 +348,7 @@ impl Engine {
             timers: BTreeSet::new(),
             evaluating: Duration::default(),
             begun: None,
+            place: Place::default(),
         };
         driver.intake(self, intents)?;
         Ok(driver)

@@ -4,6 +4,7 @@ use super::database::Database;
 use super::expressions::ExpressionsConfig;
 use super::oidc::{BrowserClient, Keys, Trust};
 use super::secret_source::SecretSource;
+use super::shares::SharesConfig;
 use super::switches::AllowConfig;
 use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, bail};
@@ -61,6 +62,9 @@ pub(crate) struct ServeConfig {
     /// What is off otherwise.
     #[serde(default)]
     pub allow: AllowConfig,
+    /// How work is shared out between tenants and Workers.
+    #[serde(default)]
+    pub shares: SharesConfig,
 }
 
 /// The database: exactly one.

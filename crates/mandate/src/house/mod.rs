@@ -18,6 +18,7 @@ mod restore;
 mod secret_source;
 mod seed;
 mod serve;
+mod shares;
 mod signals;
 pub(crate) mod switches;
 mod telemetry;

@@ -35,6 +35,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         evaluator: config.expressions.evaluator().await?,
         allow: config.allow.clone().into(),
     })?;
+    node.engine.share(config.shares.shares()?);
     let trusted = config.tenants.iter().map(TenantConfig::trust).collect::<Result<Vec<_>>>()?;
     // What can't be served is told before anything is.
     config.tls.as_ref().map(tls::read).transpose()?;

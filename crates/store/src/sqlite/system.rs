@@ -18,7 +18,9 @@ const UNFINISHED: &str = "SELECT tenant, run FROM run_state WHERE state = 'runni
     UNION SELECT tenant, run FROM leases WHERE ended_at IS NULL
     UNION SELECT s.tenant, s.run FROM epochs e JOIN run_state s ON s.tenant = e.tenant AND s.run = e.name
         WHERE e.kind = 'run' AND s.state IN ('waiting', 'paused') ORDER BY 1, 2";
-const DUE: &str = "SELECT tenant, run FROM timers WHERE due <= ?1 GROUP BY tenant, run ORDER BY min(due) LIMIT ?2";
+/// As many rows as are asked for, whatever else is due: each round costs what it wakes.
+const DUE: &str = "SELECT tenant, run FROM (SELECT tenant, run, due FROM timers WHERE due <= ?1 ORDER BY due LIMIT ?2)
+    GROUP BY tenant, run ORDER BY min(due)";
 const NEXT_DUE: &str = "SELECT due FROM timers ORDER BY due LIMIT 1";
 
 const CLAIM: Task = Task { point: "store.claim", scrubs: false };

@@ -14,8 +14,8 @@ use crate::fault::{Faults, Lost};
 use async_trait::async_trait;
 use mandate_engine::Tenants;
 use mandate_journal::{
-    ApprovalRecord, EpochKey, EventBody, JournalEvent, LeaseRecord, RunRecord, RunState, StoreError, System, TenantStore,
-    TimerRecord,
+    ApprovalRecord, EpochKey, EventBody, JournalEvent, LeaseRecord, RunRecord, RunState, StoreError, System,
+    TenantStore, TimerRecord,
 };
 use mandate_kernel::{ApprovalId, Caller, DecisionId, Digest, RunId, StepKey, Tenant, Timestamp};
 use mandate_ledger::leaf_hash;
@@ -74,14 +74,13 @@ impl SimStore {
     /// An empty disk.
     #[must_use]
     pub fn new(faults: Arc<Faults>) -> Self {
-        let shared =
-            Shared {
-                state: Mutex::default(),
-                faults,
-                acknowledged: Mutex::default(),
-                commits: AtomicUsize::new(0),
-                before_last: Mutex::default(),
-            };
+        let shared = Shared {
+            state: Mutex::default(),
+            faults,
+            acknowledged: Mutex::default(),
+            commits: AtomicUsize::new(0),
+            before_last: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -217,11 +216,7 @@ impl System for SimStore {
                         now == RunState::Running || !row.open_leases().is_empty() || (stopped && !now.is_terminal())
                     };
                     found.extend(
-                        state
-                            .runs
-                            .values()
-                            .filter(unfinished)
-                            .map(|row| (tenant.clone(), row.record.run.clone())),
+                        state.runs.values().filter(unfinished).map(|row| (tenant.clone(), row.record.run.clone())),
                     );
                 }
                 found

@@ -31,7 +31,8 @@ impl Resources for SimTenant {
 
     async fn resource(&self, kind: &str, name: &str) -> Result<Option<ResourceRecord>, StoreError> {
         let key = (kind.to_owned(), name.to_owned());
-        self.read("store.resource", |state| state.resources.get(&key).and_then(|all| all.last().cloned().flatten())).await
+        self.read("store.resource", |state| state.resources.get(&key).and_then(|all| all.last().cloned().flatten()))
+            .await
     }
 
     async fn resource_by_digest(

@@ -36,11 +36,13 @@ impl Runs for SimTenant {
     }
 
     async fn payload(&self, commitment: &Digest) -> Result<Option<SealedPayload>, StoreError> {
-        self.read("store.payload", |state| state.payloads.get(commitment).map(|payload| SealedPayload::clone(payload))).await
+        self.read("store.payload", |state| state.payloads.get(commitment).map(|payload| SealedPayload::clone(payload)))
+            .await
     }
 
     async fn open_leases(&self, run: &RunId) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.read("store.open-leases", |state| state.runs.get(run).map(|row| row.open_leases()).unwrap_or_default()).await
+        self.read("store.open-leases", |state| state.runs.get(run).map(|row| row.open_leases()).unwrap_or_default())
+            .await
     }
 
     async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError> {

@@ -1,12 +1,12 @@
 //! Committing a transition.
 
 use super::SimTenant;
-use crate::{Faults, Sabotage};
 use super::state::{Kept, Row, State};
+use crate::{Faults, Sabotage};
 use async_trait::async_trait;
 use mandate_journal::{
-    ApprovalChange, ApprovalState, ChainHead, Commit, CommitError, EventBody, JOURNAL_VERSION, LeaseChange, LeaseState, RunRecord,
-    RunStatus, TimerChange, Transition,
+    ApprovalChange, ApprovalState, ChainHead, Commit, CommitError, EventBody, JOURNAL_VERSION, LeaseChange, LeaseState,
+    RunRecord, RunStatus, TimerChange, Transition,
 };
 use mandate_kernel::{Integrity, RunId, StepKey, Tenant};
 use mandate_ledger::{Entry, RunLink};

@@ -162,11 +162,13 @@ fn kept(life: &Life<'_>, promise: &Promise, journals: &BTreeMap<RunId, Vec<Journ
         }
         Promise::Revoked { runs, decided } => {
             for run in runs {
-                let after: BTreeSet<u64> = journals[run].iter().filter_map(|event| match &event.body {
-                    EventBody::Admitted { decision, .. } if !decided.contains(decision) => Some(event.seq),
-                    _ => None,
-                })
-                .collect();
+                let after: BTreeSet<u64> = journals[run]
+                    .iter()
+                    .filter_map(|event| match &event.body {
+                        EventBody::Admitted { decision, .. } if !decided.contains(decision) => Some(event.seq),
+                        _ => None,
+                    })
+                    .collect();
                 if !after.is_empty() {
                     wrong.push(format!("{run} was admitted to more after it was revoked: journal {after:?}"));
                 }

@@ -56,11 +56,9 @@ impl Life<'_> {
             Happening::RevokeUser => self.revoke(context, EpochKey::User("user:alice".to_owned())).await,
             Happening::RevokeFunction => self.revoke(context, EpochKey::Function("house/sim.read".to_owned())).await,
             Happening::RevokeWorker => self.revoke(context, EpochKey::Worker(WORKER.to_owned())).await,
-            Happening::Forbid(_)
-            | Happening::Allow
-            | Happening::DropGrant
-            | Happening::Narrow
-            | Happening::Revise => self.configure(context, what).await,
+            Happening::Forbid(_) | Happening::Allow | Happening::DropGrant | Happening::Narrow | Happening::Revise => {
+                self.configure(context, what).await
+            }
             // These end the process, and are seen to by whoever runs it.
             Happening::Crash | Happening::Restart => true,
         }
@@ -107,7 +105,11 @@ impl Life<'_> {
         let Ok(delivered) = engine.deliver(context, &event(id, kind)).await else { return false };
         let runs = delivered.taken + delivered.known;
         let mut memory = self.memory.borrow_mut();
-        for word in (runs > 0).then_some("an event that a run has").iter().chain((delivered.known > 0).then_some(&"an event that a run had before")) {
+        for word in (runs > 0)
+            .then_some("an event that a run has")
+            .iter()
+            .chain((delivered.known > 0).then_some(&"an event that a run had before"))
+        {
             memory.meet(*word);
         }
         memory.promises.push(Promise::Delivered { id: id.to_owned(), runs });

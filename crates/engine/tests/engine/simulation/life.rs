@@ -177,9 +177,9 @@ impl<'a> Life<'a> {
 
     /// Whether every run has ended, or waits for an event that may never come.
     fn settled(&self) -> bool {
-        self.runs().iter().all(|run| {
-            run.status.state.is_terminal() || run.status.waiting_for == Some(WaitingFor::Event)
-        })
+        self.runs()
+            .iter()
+            .all(|run| run.status.state.is_terminal() || run.status.waiting_for == Some(WaitingFor::Event))
     }
 
     /// People look every now and then, and answer what they are asked.

@@ -5,7 +5,6 @@
 
 mod base;
 mod check;
-mod found;
 mod happen;
 mod life;
 mod memory;
@@ -26,7 +25,7 @@ use report::Coverage;
 use std::collections::BTreeMap;
 
 /// Seeds in an ordinary test.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 150;
 
 /// Seeds within which each thing that is broken on purpose has to be found.
 const TO_FIND: u64 = 400;
@@ -89,7 +88,8 @@ fn meet_all(world: &World, plan: &Plan, memory: &mut Memory) {
     let (entries, ..) = world.store.peek_ledger(&tenant());
     let kinds = entries.iter().map(|bytes| Entry::decode(bytes).unwrap().1.kind);
     let recovered = kinds.filter(|kind| *kind == EventKind::RunRecovered).count();
-    for (word, times) in [("a recovered run", recovered), ("a crash", memory.crashes), ("a process", memory.processes)] {
+    for (word, times) in [("a recovered run", recovered), ("a crash", memory.crashes), ("a process", memory.processes)]
+    {
         *memory.met.entry(word.to_owned()).or_default() += times as u64;
     }
     *memory.met.entry("an I/O step".to_owned()).or_default() += world.faults.trace().len() as u64;
@@ -124,7 +124,7 @@ fn seeds_keep_the_invariants() {
 
 #[test]
 fn the_same_seed_is_the_same_life() {
-    let seeds: Vec<u64> = (1_000..1_040).collect();
+    let seeds: Vec<u64> = (1_000..1_012).collect();
     let traces = |_: u32| for_each(&seeds, |seed| simulate(*seed, None).trace);
     let (once, again) = (traces(1), traces(2));
     let other: Vec<_> = seeds.iter().zip(once.iter().zip(&again)).filter(|(_, (a, b))| a != b).collect();
@@ -137,7 +137,9 @@ fn what_is_broken_on_purpose_is_found() {
     let seeds: Vec<u64> = (0..TO_FIND).collect();
     let found = for_each(&Sabotage::ALL, |what| {
         // The first seed tells; the others need not be lived.
-        seeds.iter().find(|seed| report::guarded_with(**seed, Some(*what)).is_ok_and(|lived| !lived.wrong.is_empty()))
+        seeds
+            .iter()
+            .find(|seed| report::guarded_with(**seed, Some(*what)).map_or(true, |lived| !lived.wrong.is_empty()))
     });
     for (what, seed) in Sabotage::ALL.iter().zip(&found) {
         println!("{what:?}: found by seed {seed:?}");

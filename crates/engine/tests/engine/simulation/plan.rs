@@ -115,7 +115,6 @@ impl Happening {
 /// A seed's plan.
 pub(crate) struct Plan {
     pub(crate) made: Made,
-    pub(crate) runs: usize,
     /// In the order of time; milliseconds since the beginning.
     pub(crate) happenings: Vec<(u64, Happening)>,
     /// Faults of I/O steps, and receivers that misbehave: rate per mille and how many at most.
@@ -135,5 +134,5 @@ pub(crate) fn plan(seed: u64) -> Plan {
     happenings.sort_by_key(|(at, _)| *at);
     let faults = if rng.below(5) == 0 { (0, 0) } else { (10 + rng.below(50), 1 + rng.below(7) as u32) };
     let mischief = if rng.below(4) == 0 { (0, 0) } else { (200, 1 + rng.below(6) as u32) };
-    Plan { made, runs: runs as usize, happenings, faults, mischief }
+    Plan { made, happenings, faults, mischief }
 }
