@@ -61,6 +61,19 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether it is at this host and port; without a port, at the scheme's own.
+    #[must_use]
+    pub fn is_at(&self, host: &str, port: Option<u64>) -> bool {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return false };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let default = if scheme == "https" { 443 } else { 80 };
+        let own = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
+            _ => (authority, Some(default)),
+        };
+        own.0.trim_matches(['[', ']']) == host && own.1.is_some() && own.1 == Some(port.unwrap_or(default))
+    }
+
     /// Whether a URL is this endpoint's or lies below it. Both are compared as they are spelled, which is one
     /// way only for a URL that is sent.
     #[must_use]

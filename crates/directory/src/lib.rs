@@ -38,7 +38,7 @@ pub use returns::{FieldLabels, FieldPattern, ReturnLabels};
 pub use role::{RoleBindingSpec, RoleName, RoleScope, roles_on};
 pub use session::{MOST_SESSIONS, SessionLifetimes, SessionRecord, SessionStoreError, Sessions};
 pub use target::{
-    CallTarget, HttpTemplate, LocalTarget, MailTarget, Method, ModelTarget, Protocol, ReviewPeriod, ReviewTarget,
-    Target,
+    CallTarget, HttpTemplate, LocalTarget, MailTarget, Method, ModelTarget, PinnedDocument, Protocol, ReviewPeriod,
+    ReviewTarget, Target,
 };
 pub use worker::{ArtifactSpec, InputLabels, WorkerSpec};

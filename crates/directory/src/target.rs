@@ -139,7 +139,7 @@ impl Target {
     pub const fn arguments(&self) -> Option<&'static [&'static str]> {
         match self {
             Self::Http(_) | Self::Local(_) => None,
-            Self::Call(_) => Some(&["method", "endpoint", "headers", "query", "body", "output", "redirect"]),
+            Self::Call(call) => Some(call.protocol.arguments()),
             Self::Model(_) => Some(&["instructions", "input", "sources", "schema"]),
             Self::Mail(_) => Some(&["to", "subject", "body"]),
             Self::Review(_) => Some(&["title", "data", "form"]),
@@ -165,7 +165,7 @@ impl Target {
         match self {
             Self::Local(_) => Ok(()),
             Self::Http(http) => http.check_path().or_else(|why| at("/path", why)),
-            Self::Call(call) if call.methods.is_empty() => at("/methods", "name at least one method"),
+            Self::Call(call) if call.check().is_err() => call.check().or_else(|(pointer, why)| at(pointer, why)),
             Self::Call(CallTarget { connection, .. })
             | Self::Model(ModelTarget { connection, .. })
             | Self::Mail(MailTarget { connection, .. })
@@ -204,8 +204,50 @@ pub struct CallTarget {
     pub protocol: Protocol,
     /// The connection, by its name in the same project.
     pub connection: String,
-    /// The methods that documents may use.
+    /// The methods that documents may use: HTTP.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub methods: BTreeSet<Method>,
+    /// What the calls are spelled out by: an AsyncAPI document, or the definition of a gRPC service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<PinnedDocument>,
+    /// The operations or channels, or `package.Service/Method`s, that documents may use; empty for all of the
+    /// pinned document.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub operations: BTreeSet<String>,
+}
+
+/// A document that a function pins, so that what a call means does not change with somebody's server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PinnedDocument {
+    /// The address by which workflows name it. Nothing is fetched from there.
+    pub uri: String,
+    /// What it says: an AsyncAPI document, or the text of a `.proto` file.
+    pub content: serde_json::Value,
+}
+
+/// The longest pinned document, in bytes of JSON.
+const MAX_DOCUMENT: usize = 256 << 10;
+
+impl CallTarget {
+    /// JSON pointer into the target, and what is wrong there.
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        match (self.protocol, &self.document) {
+            (Protocol::Http, Some(_)) => Err(("/document", "a call over HTTP spells itself out; there is no document")),
+            (Protocol::Http, None) if self.methods.is_empty() => Err(("/methods", "name at least one method")),
+            (Protocol::Http, None) if !self.operations.is_empty() => Err(("/operations", "HTTP has `methods`")),
+            (Protocol::Http, None) => Ok(()),
+            (_, None) => Err(("/document", "pin the document that the calls are spelled out by: uri and content")),
+            (_, Some(_)) if !self.methods.is_empty() => Err(("/methods", "only HTTP has methods")),
+            (_, Some(pinned)) if !(1..=MAX_NAME).contains(&pinned.uri.len()) => {
+                Err(("/document/uri", "name it by 1 to 200 characters"))
+            }
+            (_, Some(pinned)) if pinned.content.to_string().len() > MAX_DOCUMENT => {
+                Err(("/document/content", "a pinned document has at most 262144 bytes"))
+            }
+            (_, Some(_)) => Ok(()),
+        }
+    }
 }
 
 /// A protocol that documents call by its own name.
@@ -214,6 +256,10 @@ pub struct CallTarget {
 pub enum Protocol {
     /// `call: http`
     Http,
+    /// `call: asyncapi`
+    Asyncapi,
+    /// `call: grpc`
+    Grpc,
 }
 
 impl Protocol {
@@ -222,6 +268,17 @@ impl Protocol {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Asyncapi => "asyncapi",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// The arguments of such a call that a function may narrow.
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Http => &["method", "endpoint", "headers", "query", "body", "output", "redirect"],
+            Self::Asyncapi => &["channel", "operation", "server", "protocol", "message", "subscription"],
+            Self::Grpc => &["service", "method", "arguments"],
         }
     }
 }

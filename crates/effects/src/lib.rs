@@ -11,10 +11,13 @@
 //! `perform`: dropping the future cancels what is on the wire, and makes it in doubt.
 
 mod authorization;
+mod dial;
 mod error;
+mod grpc;
 mod http;
 mod local;
 mod mail;
+mod messages;
 mod model;
 mod reach;
 mod registry;

@@ -1,12 +1,15 @@
 //! From a function's definition to the effect that performs it.
 
 use crate::EffectsError;
+use crate::dial::Dialer;
+use crate::grpc::GrpcEffect;
 use crate::http::{CallEffect, HttpEffect, Transport};
 use crate::local::{LocalEffect, LocalFunction};
 use crate::mail::{MailEffect, Mailer};
+use crate::messages::MessagesEffect;
 use crate::model::{Model, ModelEffect, OpenAi};
 use crate::review::ReviewEffect;
-use mandate_directory::{ConnectionSpec, FunctionSpec, Target};
+use mandate_directory::{CallTarget, ConnectionSpec, FunctionSpec, Protocol, Target};
 use mandate_gate::Effect;
 use mandate_kernel::{Entropy, Limits};
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 pub struct Effects {
     limits: Limits,
     transport: Arc<Transport>,
+    dialer: Arc<Dialer>,
     mailer: Arc<Mailer>,
     model: Arc<dyn Model>,
     local: BTreeMap<String, LocalFunction>,
@@ -32,6 +36,7 @@ impl Effects {
         Ok(Self {
             limits,
             transport: Arc::new(Transport::new(limits)?),
+            dialer: Arc::default(),
             mailer: Arc::default(),
             model: Arc::new(OpenAi::new(limits)),
             local: BTreeMap::new(),
@@ -72,12 +77,7 @@ impl Effects {
                 connection.cloned(),
                 Arc::clone(&self.transport),
             )),
-            Target::Call(call) => Arc::new(CallEffect::new(
-                function.clone(),
-                call.clone(),
-                connection.cloned(),
-                Arc::clone(&self.transport),
-            )),
+            Target::Call(call) => self.call(function, call, connection),
             Target::Model(model) => Arc::new(ModelEffect::new(
                 function.clone(),
                 model.clone(),
@@ -93,5 +93,36 @@ impl Effects {
                 Arc::new(LocalEffect::new(function.clone(), local.clone(), self.local.get(&local.name).cloned()))
             }
         }
+    }
+
+    /// A document's own call, by its protocol.
+    fn call(&self, function: &FunctionSpec, call: &CallTarget, connection: Option<&ConnectionSpec>) -> Arc<dyn Effect> {
+        let (function, call, connection) = (function.clone(), call.clone(), connection.cloned());
+        let (transport, dialer) = (Arc::clone(&self.transport), Arc::clone(&self.dialer));
+        match call.protocol {
+            Protocol::Http => Arc::new(CallEffect::new(function, call, connection, transport)),
+            Protocol::Asyncapi => {
+                Arc::new(MessagesEffect { function, target: call, connection, transport, dialer, limits: self.limits })
+            }
+            Protocol::Grpc => Arc::new(GrpcEffect::new(function, call, connection, transport, dialer, self.limits)),
+        }
+    }
+
+    /// Checks what a function pins: that its document or definition can be read.
+    ///
+    /// # Errors
+    /// JSON pointer into the function's content, and what is wrong there.
+    pub fn check(&self, function: &FunctionSpec) -> Result<(), (String, String)> {
+        let Target::Call(call) = &function.target else { return Ok(()) };
+        let Some(pinned) = &call.document else { return Ok(()) };
+        let checked = match call.protocol {
+            Protocol::Http => Ok(()),
+            Protocol::Asyncapi => crate::messages::check(&pinned.content),
+            Protocol::Grpc => match pinned.content.as_str() {
+                Some(source) => crate::grpc::compile(source).map(drop),
+                None => Err("the definition is the text of a `.proto` file".to_owned()),
+            },
+        };
+        checked.map_err(|why| ("/target/call/document/content".to_owned(), why))
     }
 }

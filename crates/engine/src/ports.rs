@@ -31,6 +31,14 @@ pub trait EffectSource: Send + Sync {
         function: &FunctionSpec,
         connection: Option<&ConnectionSpec>,
     ) -> Result<Arc<dyn Effect>, String>;
+
+    /// Checks what a function pins, when it is applied.
+    ///
+    /// # Errors
+    /// JSON pointer into the function's content, and what is wrong there.
+    fn check(&self, _function: &FunctionSpec) -> Result<(), (String, String)> {
+        Ok(())
+    }
 }
 
 /// What came of wild expressions.

@@ -1,4 +1,4 @@
-//! `call: http` in a document: which registered function stands for it.
+//! A protocol call in a document: which registered function stands for it.
 //!
 //! A document that spells out a request still reaches only what somebody registered. The function is found by
 //! where the request goes: of those the Worker lists, the one whose connection, in the run's environment, lies
@@ -7,7 +7,7 @@
 use crate::driver::Driver;
 use crate::pinned::PinnedFunction;
 use crate::step::Wanted;
-use mandate_directory::Target;
+use mandate_directory::{CallTarget, Protocol, Target};
 use mandate_flow::{ErrorKind, WorkflowError};
 use mandate_kernel::{EffectClass, Environment, FunctionName};
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl Driver {
             }
             // Address and method may be made of the run's data, and this goes into the ledger.
             let why = format!(
-                "no function of this Worker reaches, in environment {}, what this call names by its method, with the credential of the secret it names: register one with `target.call`, list it, and bind it",
+                "no function of this Worker reaches, in environment {}, what this call names, with the credential of the secret it names: register one with `target.call`, list it, and bind it",
                 self.new.environment,
             );
             return Err(Box::new((wanted, WorkflowError::new(ErrorKind::Configuration, why))));
@@ -79,12 +79,40 @@ fn is_of(function: &PinnedFunction, called: &FunctionName) -> bool {
 
 fn stands_for(function: &PinnedFunction, wanted: &Wanted, environment: &Environment) -> bool {
     let Target::Call(call) = &function.spec.target else { return false };
-    let (Some(address), Some(method)) = (address(&wanted.arguments.value), method(&wanted.arguments.value)) else {
-        return false;
-    };
+    let (arguments, endpoint) = (&wanted.arguments.value, function.endpoint(environment));
     is_of(function, &wanted.function)
-        && call.methods.iter().any(|allowed| allowed.as_str() == method)
-        && function.endpoint(environment).is_some_and(|endpoint| endpoint.holds(address))
+        && match call.protocol {
+            Protocol::Http => {
+                let (Some(address), Some(method)) = (address(arguments), method(arguments)) else { return false };
+                call.methods.iter().any(|allowed| allowed.as_str() == method)
+                    && endpoint.is_some_and(|endpoint| endpoint.holds(address))
+            }
+            Protocol::Asyncapi => {
+                let named = arguments.get("operation").or_else(|| arguments.get("channel")).and_then(Value::as_str);
+                endpoint.is_some() && names(call, arguments.get("document")) && lists(call, named)
+            }
+            Protocol::Grpc => {
+                let host = arguments.get("service").and_then(|service| service.get("host")).and_then(Value::as_str);
+                let port = arguments.get("service").and_then(|service| service.get("port")).and_then(Value::as_u64);
+                let service = arguments.get("service").and_then(|service| service.get("name")).and_then(Value::as_str);
+                let method = arguments.get("method").and_then(Value::as_str);
+                let named = service.zip(method).map(|(service, method)| format!("{service}/{method}"));
+                names(call, arguments.get("proto"))
+                    && lists(call, named.as_deref())
+                    && endpoint.is_some_and(|endpoint| host.is_some_and(|host| endpoint.is_at(host, port)))
+            }
+        }
+}
+
+/// Whether documents may use that operation through the function.
+fn lists(call: &CallTarget, operation: Option<&str>) -> bool {
+    operation.is_some_and(|name| call.operations.is_empty() || call.operations.contains(name))
+}
+
+/// Whether an external resource of a call is the document that the function pins.
+fn names(call: &CallTarget, resource: Option<&Value>) -> bool {
+    let uri = resource.and_then(|resource| resource.pointer("/endpoint/uri")).and_then(Value::as_str);
+    uri.is_some() && uri == call.document.as_ref().map(|pinned| pinned.uri.as_str())
 }
 
 fn address(arguments: &Value) -> Option<&str> {

@@ -15,6 +15,8 @@ mod house;
 
 #[path = "conformance/guarded.rs"]
 mod guarded;
+#[path = "conformance/live.rs"]
+mod live;
 #[path = "conformance/petstore.rs"]
 mod petstore;
 #[path = "conformance/scenario.rs"]

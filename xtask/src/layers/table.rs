@@ -17,11 +17,13 @@ pub(super) const HEAVY: &[&str] = &[
     "jsonschema",
     "jsonwebtoken",
     "lettre",
+    "protox",
     "reqwest",
     "rusqlite",
     "seccompiler",
     "sqlx",
     "tokio",
+    "tokio-tungstenite",
 ];
 
 /// Every crate of the workspace, the independent ones first.
@@ -79,7 +81,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "mandate-flow",
             "mandate-directory",
         ],
-        heavy: &["genai", "lettre", "reqwest", "tokio"],
+        heavy: &["genai", "lettre", "protox", "reqwest", "tokio", "tokio-tungstenite"],
         dev_heavy: &["axum"],
     },
     Layer {
@@ -146,7 +148,7 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
         heavy: &["axum", "clap", "reqwest", "tokio"],
         // A test locks the house's database from outside.
-        dev_heavy: &["jsonschema", "rusqlite"],
+        dev_heavy: &["jsonschema", "rusqlite", "tokio-tungstenite"],
     },
     Layer {
         name: "mandate-testkit",

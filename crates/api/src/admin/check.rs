@@ -208,6 +208,9 @@ impl House<'_> {
             return Ok(vec![("unknown-connection", pointer(), format!("connection {connection} does not exist"))]);
         };
         let mut found = Vec::new();
+        if let Err((pointer, why)) = self.pinned(function).await {
+            found.push(("invalid-manifest", format!("/spec{pointer}"), why));
+        }
         if held.is_mail() != matches!(function.target, Target::Mail(_)) {
             let message =
                 format!("connection {connection} does not speak what a {} target needs", function.target.as_str());
@@ -241,6 +244,13 @@ impl House<'_> {
             )),
         }
         Ok(found)
+    }
+
+    /// Whether what the function pins can be read. A long document takes its time, so beside the runtime's threads.
+    async fn pinned(&self, function: &FunctionSpec) -> Result<(), (String, String)> {
+        let (effects, function) = (std::sync::Arc::clone(&self.engine.ports().effects), function.clone());
+        let checked = tokio::task::spawn_blocking(move || effects.check(&function)).await;
+        checked.unwrap_or_else(|_| Err(("/target".to_owned(), "what it pins can't be read".to_owned())))
     }
 
     /// The tenant's policies as they will be: they compile together, and leave whoever applies them able

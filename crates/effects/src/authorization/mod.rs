@@ -50,6 +50,40 @@ pub(crate) fn slot(
     }
 }
 
+/// Whether what fills a slot can be said at once, before any challenge.
+///
+/// # Errors
+/// Why it can't.
+pub(crate) fn without_challenge(slot: Option<&Slot>) -> Result<(), String> {
+    match slot {
+        Some(Slot::Authorization { policy: Authentication::Digest { .. }, .. }) => {
+            Err("`digest` answers a challenge, which this protocol has none of".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a slot can be filled in a WebSocket's handshake, which has `Authorization` and no other header of ours.
+///
+/// # Errors
+/// Why it can't.
+pub(crate) fn fits_a_handshake(slot: Option<&Slot>) -> Result<(), String> {
+    match slot {
+        Some(Slot::Header { name, .. }) if name != "authorization" => {
+            Err("a WebSocket takes a credential in `Authorization` alone".to_owned())
+        }
+        _ => without_challenge(slot),
+    }
+}
+
+/// The value of a slot that is a header, with its prefix.
+pub(crate) fn bare(slot: Option<&Slot>, secret: Option<&Secret<String>>) -> Option<String> {
+    match (slot, secret) {
+        (Some(Slot::Header { prefix, .. }), Some(secret)) => Some(format!("{prefix}{}", secret.expose())),
+        _ => None,
+    }
+}
+
 /// The longest that the end of a token is waited for.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -108,6 +108,7 @@ impl Effect for CallEffect {
                 timeout: Duration::from_millis(self.function.timeout_ms.max(1)),
                 credentials,
                 exchange: facts.credential.as_ref().and_then(|credential| credential.exchange.as_ref()),
+                listens: None,
                 answer: Answer::Call(output),
                 takes_redirects,
             })

@@ -7,11 +7,10 @@ mod template;
 mod transport;
 
 pub(crate) use call::CallEffect;
-use reply::Answer;
-pub(crate) use reply::{echoes, parse};
+pub(crate) use reply::{Answer, Output, echoes, parse};
 pub(crate) use template::percent_encoded as encoded;
-pub(crate) use template::wire_url;
-pub(crate) use transport::Transport;
+pub(crate) use template::{base, checked_url, wire_url};
+pub(crate) use transport::{Outgoing, Transport};
 
 use crate::reach;
 use async_trait::async_trait;
@@ -19,7 +18,6 @@ use mandate_directory::{ConnectionSpec, FunctionSpec, HttpTemplate, SlotSpec};
 use mandate_gate::{Call, Credentials, Effect, EffectFailure, PrepareError, Prepared, Reply, Request, Slot, Spent};
 use std::{sync::Arc, time::Duration};
 use template::Fault;
-use transport::Outgoing;
 
 /// One function at its connection.
 pub(crate) struct HttpEffect {
@@ -78,6 +76,7 @@ impl Effect for HttpEffect {
                 timeout: Duration::from_millis(self.function.timeout_ms.max(1)),
                 credentials,
                 exchange: None,
+                listens: None,
                 answer: Answer::Json,
                 takes_redirects: false,
             })

@@ -15,7 +15,7 @@ const MAX_CLAIM: usize = 200;
 
 /// What of an answer a run is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The body, which must be JSON: a registered function.
     Json,
     /// What `output` of a `call: http` asks for.
@@ -24,7 +24,7 @@ pub(super) enum Answer {
 
 /// `output` of a `call: http`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
+pub(crate) enum Output {
     /// The body: JSON by its content type, else text.
     Content,
     /// The body's bytes in base64.

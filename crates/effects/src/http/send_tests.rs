@@ -71,6 +71,7 @@ async fn send_with(
             timeout,
             credentials,
             exchange: None,
+            listens: None,
             answer: Answer::Json,
             takes_redirects: false,
         })
@@ -281,6 +282,7 @@ async fn no_connection_is_used_twice() {
             timeout: Duration::from_secs(5),
             credentials: Credentials::default(),
             exchange: None,
+            listens: None,
             answer: Answer::Json,
             takes_redirects: false,
         };
@@ -385,6 +387,7 @@ async fn a_slot_and_a_lease_come_together_or_not_at_all() {
             timeout: Duration::from_secs(5),
             credentials,
             exchange: None,
+            listens: None,
             answer: Answer::Json,
             takes_redirects: false,
         };

@@ -43,7 +43,7 @@ pub(super) fn request(
     let arguments = function.check_arguments(&call.arguments).map_err(Fault::Arguments)?;
     let pieces = pieces(&template.path)?;
     let in_url = in_url(function, template, &pieces)?;
-    let base = base(endpoint)?;
+    let base = base(endpoint).map_err(Fault::Definition)?;
     // With a harmless value for each placeholder the URL must be good: then only a value can spoil it.
     checked_url(&base, &path(&pieces, |_| Ok("x".to_owned()))?, "").map_err(Fault::Definition)?;
     let path = path(&pieces, |name| path_value(arguments, name))?;
@@ -95,11 +95,11 @@ fn in_url<'a>(
 }
 
 /// The endpoint's URL without a slash at its end.
-fn base(endpoint: &Endpoint) -> Result<String, Fault> {
-    endpoint.base().map(str::to_owned).map_err(Fault::Definition)
+pub(crate) fn base(endpoint: &Endpoint) -> Result<String, String> {
+    endpoint.base().map(str::to_owned)
 }
 
-pub(super) fn checked_url(base: &str, path: &str, query: &str) -> Result<CanonicalUrl, String> {
+pub(crate) fn checked_url(base: &str, path: &str, query: &str) -> Result<CanonicalUrl, String> {
     let url = CanonicalUrl::new(format!("{base}{path}{query}")).map_err(|e| e.to_string())?;
     match wire_url(&url) {
         Some(_) => Ok(url),

@@ -4,6 +4,7 @@ use super::reply::Answer;
 use super::{failure, reply, template};
 use crate::EffectsError;
 use crate::authorization::{Answering, Authorized, Challenge, Login};
+use crate::messages::{self, Subscription};
 use mandate_gate::{Credentials, EffectFailure, Reply, Slot};
 use mandate_identity::{CanonicalRequest, CanonicalUrl, ExchangePlace};
 use mandate_kernel::{EffectClass, Entropy, FunctionName, Limits, SystemEntropy, crash};
@@ -18,20 +19,22 @@ use std::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is sent, and with what.
-pub(super) struct Outgoing<'a> {
-    pub(super) function: &'a FunctionName,
-    pub(super) effect: EffectClass,
-    pub(super) request: &'a CanonicalRequest,
-    pub(super) slot: Option<&'a Slot>,
-    pub(super) takes_envelope: bool,
-    pub(super) timeout: Duration,
-    pub(super) credentials: Credentials,
+pub(crate) struct Outgoing<'a> {
+    pub(crate) function: &'a FunctionName,
+    pub(crate) effect: EffectClass,
+    pub(crate) request: &'a CanonicalRequest,
+    pub(crate) slot: Option<&'a Slot>,
+    pub(crate) takes_envelope: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) credentials: Credentials,
     /// Where the leased secret is exchanged for tokens, by its owner's word.
-    pub(super) exchange: Option<&'a ExchangePlace>,
+    pub(crate) exchange: Option<&'a ExchangePlace>,
+    /// What is taken of an answer that is a stream of events.
+    pub(crate) listens: Option<&'a Subscription>,
     /// What of the answer the run is given.
-    pub(super) answer: Answer,
+    pub(crate) answer: Answer,
     /// Whether a redirect is an answer like any other. None is ever followed.
-    pub(super) takes_redirects: bool,
+    pub(crate) takes_redirects: bool,
 }
 
 /// The HTTP clients, shared by all effects.
@@ -104,7 +107,7 @@ impl Transport {
     }
 
     /// Sends a request and reads the answer.
-    pub(super) async fn send(self: &Arc<Self>, outgoing: Outgoing<'_>) -> Result<Reply, EffectFailure> {
+    pub(crate) async fn send(self: &Arc<Self>, outgoing: Outgoing<'_>) -> Result<Reply, EffectFailure> {
         let begun = Instant::now();
         let (slot, leased) = (outgoing.slot, outgoing.credentials.leased.as_ref());
         let authorized = Authorized::by(self, slot, leased, outgoing.exchange, outgoing.timeout).await?;
@@ -141,7 +144,10 @@ impl Transport {
         let mut injected = injected(&outgoing.credentials);
         injected.extend(by.map(Authorized::secrets).unwrap_or_default());
         injected.retain(|text| text.len() >= SHORTEST_LOOKED_FOR);
-        reply::read(response, outgoing, &self.limits, &injected).await
+        match outgoing.listens {
+            Some(wanted) => messages::read_events(response, wanted, effect, origin, self.limits, &injected).await,
+            None => reply::read(response, outgoing, &self.limits, &injected).await,
+        }
     }
 
     /// One request on a connection of its own.

@@ -261,7 +261,7 @@ const CALLS: &[Row] = &[
         "CallHTTP.*",
         "do: [{a: {call: http, with: {method: get, endpoint: 'https://h.example/{id}', headers: {accept: x}, query: {q: '${ .q }'}, body: {b: 1}, output: response, redirect: true}}}]",
         Yes,
-        "as a call of the registered function `http`, where the project has one",
+        "as a call of the function that is registered for its destination",
     ),
     (
         "endpoints",
@@ -282,14 +282,14 @@ const CALLS: &[Row] = &[
         "CallGRPC.*",
         "do: [{a: {call: grpc, with: {proto: {endpoint: 'file://g.proto'}, service: {name: s, host: h.example, port: 1}, method: m, arguments: {a: 1}}}}]",
         Yes,
-        "as a call of the registered function `grpc`, where the project has one",
+        "as a call of a function that pins the definition; one message in, one or a stream out",
     ),
     (
         "AsyncAPI: publishing",
         "CallAsyncAPI.* asyncApiServer.* asyncApiOutboundMessage.* asyncApiInboundMessage.*",
         "do: [{a: {call: asyncapi, with: {document: {endpoint: 'https://h.example/a.json'}, operation: o, server: {name: s, variables: {v: 1}}, protocol: http, message: {payload: {p: 1}, headers: {h: 1}}}}}]",
         Yes,
-        "as a call of the registered function `asyncapi`, where the project has one; over `http` and `ws`",
+        "as a call of a function that pins the document; over `http` and `ws`",
     ),
     (
         "AsyncAPI: other protocols",

@@ -25,6 +25,10 @@ impl EffectSource for Connectors {
     ) -> Result<Arc<dyn Effect>, String> {
         Ok(self.0.effect_for(function, connection))
     }
+
+    fn check(&self, function: &FunctionSpec) -> Result<(), (String, String)> {
+        self.0.check(function)
+    }
 }
 
 /// A node's engine with its database.

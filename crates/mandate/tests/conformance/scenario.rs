@@ -1,6 +1,7 @@
 //! A scenario, and the stage it is played on: a development house with a project for it.
 
 use super::guarded::{CLIENT_SECRET, Guarded, PASSWORD};
+use super::live::{KEY, Live};
 use super::petstore::Petstore;
 use super::steps::{self, Ended};
 use crate::house::House;
@@ -46,13 +47,14 @@ pub(crate) struct Stage {
     house: House,
     petstore: Petstore,
     guarded: Guarded,
+    live: Live,
     played: Cell<usize>,
 }
 
 impl Stage {
     pub(crate) fn set() -> Self {
         let (house, petstore) = (House::start(), Petstore::start());
-        let stage = Self { house, petstore, guarded: Guarded::start(), played: Cell::new(0) };
+        let stage = Self { house, petstore, guarded: Guarded::start(), live: Live::start(), played: Cell::new(0) };
         let url = stage.petstore.url();
         stage.apply(&[
             manifest("Connection", "finance/services", json!({"environments": {"sandbox": {"url": url, "audience": url}}})),
@@ -89,32 +91,33 @@ impl Stage {
         stage
     }
 
-    /// The service that wants credentials, and its secrets in the vault.
+    /// The services that want credentials, and their secrets in the vault.
     fn furnish_guarded(&self) {
         self.apply(&self.guarded.manifests()).unwrap();
+        self.apply(&self.live.manifests()).unwrap();
         let director = self.house.token("finance-director");
-        for (name, value) in [("guarded-login", PASSWORD), ("guarded-client", CLIENT_SECRET)] {
+        for (name, value) in [("guarded-login", PASSWORD), ("guarded-client", CLIENT_SECRET), ("notes-key", KEY)] {
             let path = format!("/v1/secrets/finance/{name}");
             let put = self.house.http("PUT", &path, Some(&director), Some(&json!({"value": value})));
             assert_eq!(put.status, 200, "{}", String::from_utf8_lossy(&put.body));
         }
     }
 
-    /// What a Worker whose document names secrets has besides.
-    fn with_secrets(&self, worker: &mut Value) {
-        worker["functions"].as_array_mut().unwrap().extend([json!("guarded-login"), json!("guarded-client")]);
-        worker["bindings"] =
-            json!({"guarded-login": "finance/guarded-login", "guarded-client": "finance/guarded-client"});
-        worker["secrets"] = json!({"login": "finance/guarded-login", "client": "finance/guarded-client"});
-    }
-
-    /// The owner's grants for a Worker.
-    fn grant(&self, worker: &str) {
-        for name in ["guarded-login", "guarded-client"] {
-            let credential = format!("finance/{name}");
-            let give = ["grants", "give", &credential, "--worker", worker, "--function", name];
-            self.house.cli_as("finance-director", &give).exits(0);
+    /// What a Worker has besides, if its document names secrets or calls by another protocol: functions, and the
+    /// credentials that they are bound to.
+    fn besides(document: &Value, worker: &mut Value) -> Vec<(&'static str, &'static str)> {
+        let mut bound = Vec::new();
+        if document.pointer("/use/secrets").is_some() {
+            bound.extend([("guarded-login", "finance/guarded-login"), ("guarded-client", "finance/guarded-client")]);
+            worker["secrets"] = json!({"login": "finance/guarded-login", "client": "finance/guarded-client"});
         }
+        let (functions, keyed) = Live::wanted(document);
+        bound.extend(functions.iter().filter(|_| keyed).map(|function| (*function, "finance/notes-key")));
+        let names = bound.iter().map(|(function, _)| *function).chain(functions.iter().copied());
+        worker["functions"].as_array_mut().unwrap().extend(names.map(Value::from));
+        worker["bindings"] =
+            bound.iter().map(|(function, credential)| ((*function).to_owned(), json!(credential))).collect();
+        bound
     }
 
     /// Plays a scenario to its end.
@@ -134,6 +137,7 @@ impl Stage {
                 ("https://petstore.swagger.io", pets),
                 ("https://httpbin.org", pets),
                 ("https://guarded.example", guarded),
+                ("65535", self.live.greeter_port()),
             ];
             public.iter().fold(text.to_owned(), |text, (public, local)| text.replace(public, local))
         };
@@ -151,13 +155,11 @@ impl Stage {
             "defaultEnvironment": "sandbox", "functions": ["services"],
             "artifact": {"name": "output", "mediaType": "application/json"},
         });
-        let secrets = document.pointer("/use/secrets").is_some();
-        if secrets {
-            self.with_secrets(&mut worker);
-        }
+        let bound = Self::besides(document, &mut worker);
         self.apply(&[manifest("Worker", &name, worker)])?;
-        if secrets {
-            self.grant(&name);
+        for (function, credential) in bound {
+            let give = ["grants", "give", credential, "--worker", &name, "--function", function];
+            self.house.cli_as("finance-director", &give).exits(0);
         }
         let token = self.house.token("finance-lead");
         let start = json!({"worker": name, "purpose": "conformance", "input": input});
