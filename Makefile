@@ -1,5 +1,5 @@
 # What one does with this repository. A fresh machine needs Rust (rustup, stable), a C compiler and Node;
-# `make interop` needs Go and Python as well.
+# `make interop` needs Go, Node and Python as well.
 
 CARGO ?= cargo
 
@@ -37,6 +37,7 @@ conformance:
 # Evidence checked by verifiers nobody here wrote (Go, Python).
 interop:
 	./scripts/interop
+	./scripts/interop-protocols
 
 # What a change must pass besides its tests. Needs no network once the tools and crates are here.
 check:

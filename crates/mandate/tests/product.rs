@@ -45,10 +45,15 @@ mod guarded;
 mod init;
 #[path = "product/lateral.rs"]
 mod lateral;
+#[path = "conformance/live.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod live;
 #[path = "product/login.rs"]
 mod login;
 #[path = "product/postgres.rs"]
 mod postgres;
+#[path = "product/protocols.rs"]
+mod protocols;
 #[path = "product/receiver.rs"]
 mod receiver;
 #[path = "product/rows.rs"]
