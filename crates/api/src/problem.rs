@@ -162,6 +162,13 @@ impl Problem {
         }
     }
 
+    /// The node is being stopped; others are not.
+    pub(crate) fn draining() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "This node is being stopped")
+            .detail("it begins nothing new; ask again, and another node will answer")
+            .retry_after(mandate_kernel::Duration::from_secs(1))
+    }
+
     /// The cause of an internal error goes to the log, never into the answer.
     fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "internal error");
@@ -228,7 +235,10 @@ impl From<EngineError> for Problem {
                     "{what} is not as the server wrote it; it counts for nothing. Have the database looked at"
                 ))
             }
-            EngineError::Timeout(_) | EngineError::Witness(_) => Self::unavailable(error.to_string()),
+            EngineError::Timeout(_) | EngineError::Witness(_) | EngineError::HeldElsewhere(_) => {
+                Self::unavailable(error.to_string())
+            }
+            EngineError::Draining => Self::draining(),
             other => Self::internal(&other),
         }
     }

@@ -15,6 +15,7 @@ pub const PROBLEM_TYPES: &[(&str, &str)] = &[
     ("csrf", "A request with a session's cookie was not made by one of our pages."),
     ("destination-not-allowed", "The credential's owner does not let it go there."),
     ("digest-mismatch", "The answer is for something else than what waits."),
+    ("draining", "The node is being stopped and begins nothing new; another one will answer."),
     ("duplicate-start", "The Idempotency-Key started another run before."),
     ("exchange-not-allowed", "The credential's owner does not let it be exchanged for tokens there."),
     ("form-mismatch", "The answer does not fit the form."),

@@ -198,8 +198,8 @@ impl Engine {
     ) -> Result<(), AnswerError> {
         let (run, id) = (&view.record.run, &view.record.approval);
         check(&view.record, &view.shown, &answer, self.ports.clock.now())?;
-        let hold = self.hold(context, run).await;
-        let epoch = context.store.take_over(run).await.map_err(EngineError::from)?;
+        let hold = self.hold(context, run).await?;
+        let epoch = hold.epoch;
         let gone = || EngineError::Absent(format!("approval {id}"));
         let record = context.store.approval(id).await.map_err(EngineError::from)?.ok_or_else(gone)?;
         let fresh = context.store.run(run).await.map_err(EngineError::from)?.ok_or_else(gone)?;

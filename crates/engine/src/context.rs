@@ -1,6 +1,6 @@
 //! One tenant as the engine holds it: its store, vault, keys, issuer and configuration snapshot.
 
-use crate::keys::TenantKeys;
+use crate::keys::{PUBLISHED_BEFORE_USE, TenantKeys};
 use crate::pinned::CurrentWorkers;
 use crate::rows::Rows;
 use crate::{Catalog, EngineError, Ports, configuration};
@@ -187,6 +187,23 @@ impl TenantContext {
         *self.issuer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuer);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
+    }
+
+    /// Reads the keys again when another process of this store may have introduced one. A token key is published
+    /// before it signs.
+    pub(crate) async fn follow_keys(&self, ports: &Ports) -> Result<(), EngineError> {
+        let fresh = TenantKeys::open(ports, &self.tenant, &self.names.origin, self.store.as_ref(), &self.vault).await?;
+        let held = self.keys();
+        if fresh.statements.len() == held.statements.len() {
+            return Ok(());
+        }
+        if fresh.token_ordinal != held.token_ordinal {
+            let (token, token_ordinal) = (Arc::clone(&held.token), held.token_ordinal);
+            let published = TenantKeys { token, token_ordinal, ..fresh };
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+            tokio::time::sleep(PUBLISHED_BEFORE_USE).await;
+        }
+        self.reload_keys(ports).await
     }
 
     /// The configuration as it is now.

@@ -3,8 +3,8 @@
 use crate::EngineError;
 use crate::meter::{self, Mark};
 use mandate_journal::{
-    ApprovalChange, ChainHead, EventBody, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, NewRun, RunStatus,
-    SealedPayload, TimerChange, Transition,
+    ApprovalChange, ChainHead, EventBody, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, NewClaim, NewRun,
+    RunStatus, SealedPayload, TimerChange, Transition,
 };
 use mandate_kernel::{RunId, Tenant, Timestamp};
 use mandate_ledger::{Entry, Event, EventKind, RunLink};
@@ -21,6 +21,7 @@ pub(crate) struct Draft {
     epoch: u64,
     chain: ChainHead,
     create: Option<NewRun>,
+    claim: Option<NewClaim>,
     events: Vec<JournalEvent>,
     entries: Vec<Entry>,
     leases: Vec<LeaseChange>,
@@ -41,6 +42,7 @@ impl Draft {
             epoch,
             chain,
             create: None,
+            claim: None,
             events: Vec::new(),
             entries: Vec::new(),
             leases: Vec::new(),
@@ -56,11 +58,21 @@ impl Draft {
         self.create = Some(new);
     }
 
+    /// The run that begins is driven here, and not by another node.
+    pub(crate) fn claim(&mut self, claim: Option<NewClaim>) {
+        self.claim = claim;
+    }
+
     /// Adds a journal event.
     pub(crate) fn event(&mut self, at: Timestamp, body: EventBody) {
         let seq = self.journal_seq + self.events.len() as u64 + 1;
         self.marks.extend(meter::of_event(&body));
         self.events.push(JournalEvent { v: JOURNAL_VERSION, seq, at, body });
+    }
+
+    /// The epoch it is written at.
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether anything happened that the journal has to know.
@@ -140,6 +152,7 @@ impl Draft {
             run: self.run.clone(),
             fence: Fence { journal_seq: self.journal_seq, epoch: self.epoch, revocations: None },
             create: self.create.clone(),
+            claim: self.claim.clone(),
             events: self.events.clone(),
             entries: self.entries.clone(),
             chain: self.chain,
@@ -157,6 +170,7 @@ impl Draft {
         meter::count(&self.tenant, &std::mem::take(&mut self.marks));
         self.journal_seq += self.events.len() as u64;
         self.create = None;
+        self.claim = None;
         self.events.clear();
         self.entries.clear();
         self.leases.clear();

@@ -1,6 +1,7 @@
 //! One run, driven: the machine's intents become durable steps.
 
 use crate::board::{Aside, Board, End, Next, Waits, machine_timer};
+use crate::claims::Own;
 use crate::draft::Draft;
 use crate::evaluate::Evaluated;
 use crate::header::RunHeader;
@@ -93,6 +94,8 @@ pub(crate) struct Driver {
     pub evaluating: Duration,
     /// The turn it works in.
     pub place: Place,
+    /// The run as this node's own.
+    pub own: Own,
     /// Told when the run's beginning is durable.
     pub begun: Option<oneshot::Sender<Result<(), CommitError>>>,
 }
@@ -133,7 +136,7 @@ impl Driver {
                 Some(End::Fault(error, labels)) => return self.fault(engine, &error, &labels).await,
                 None => {}
             }
-            let held = engine.holds.holds(&self.run);
+            let held = engine.holds.holds(&self.run) || engine.is_draining();
             let next = if held { None } else { self.board.next(engine.ports.clock.now()) };
             let (open, end) = match next {
                 Some(Next::Timer(id, span)) => (Open::Timer(id), self.sleep(engine, id, span)),
@@ -244,6 +247,7 @@ impl Driver {
     }
 
     pub(crate) fn was_committed(&mut self, engine: &Engine) {
+        self.keep_claim(engine);
         self.draft.committed();
         self.as_found = None;
         self.context.entries_waiting.notify_one();
@@ -255,12 +259,13 @@ impl Driver {
     }
 
     /// Nothing can go on: the run waits, for the most telling of what is set aside.
-    async fn park(&mut self, engine: &Engine) -> Result<Ended, EngineError> {
+    async fn park(&mut self, engine: &Arc<Engine>) -> Result<Ended, EngineError> {
         let Some(waits) = self.board.waits() else {
             return Err(EngineError::Inconsistent(format!("{} has nothing to do and has not ended", self.run)));
         };
         let Some(waiting) = waits.said() else {
             self.commit(engine).await?;
+            engine.keep(&self.context, &self.run, self.own.claimed.take(), self.board.next_due());
             return Ok(Ended::Parked);
         };
         if let Some((before, found)) = self.as_found.take()
@@ -281,6 +286,7 @@ impl Driver {
         self.draft.entry(now, EventKind::RunWaiting, "system:engine".to_owned(), details)?;
         self.draft.status(RunStatus { state: RunState::Waiting, waiting_for: Some(waiting), since: now, problem });
         self.commit(engine).await?;
+        engine.claims.due_at(self.board.next_due());
         Ok(Ended::Parked)
     }
 

@@ -1,5 +1,7 @@
 //! The engine: tenants, live drivers, and the tasks that keep runs moving.
 
+use crate::active::{Active, Driving};
+use crate::claims::{Claimed, Claims, NodeConfig};
 use crate::draft::Draft;
 use crate::driver::{Driver, Ended, Wake};
 use crate::events::EventSink;
@@ -28,6 +30,8 @@ pub struct EngineConfig {
     pub sequence_every: Duration,
     /// What the operator turned on that is off otherwise.
     pub allow: BTreeSet<Need>,
+    /// How runs are shared with other nodes on the same database; `None` when there are no others.
+    pub node: Option<NodeConfig>,
 }
 
 /// Expressions evaluated at one time.
@@ -39,14 +43,22 @@ pub struct Engine {
     pub(crate) config: EngineConfig,
     pub(crate) gate: Gate,
     tenants: RwLock<BTreeMap<Tenant, Arc<TenantContext>>>,
-    active: Mutex<BTreeMap<RunId, watch::Sender<bool>>>,
+    pub(crate) active: Mutex<BTreeMap<RunId, Active>>,
     /// Runs that are looked at again after a while, and not before, however often their timer is due.
     resting: Mutex<BTreeSet<RunId>>,
     /// Wakes the scheduler: a timer was set that may be the next.
     pub(crate) timers_changed: Notify,
     pub(crate) closing: watch::Sender<bool>,
+    /// Whether this node leaves its runs to others.
+    pub(crate) draining: watch::Sender<bool>,
+    /// The runs that are this node's own.
+    pub(crate) claims: Arc<Claims>,
+    /// Runs between two attempts, which stay this node's own.
+    pub(crate) kept: Mutex<BTreeMap<RunId, Claimed>>,
     /// Places for expressions being evaluated: fewer than there are threads for everything else.
     pub(crate) evaluations: Semaphore,
+    /// Runs that another node asked for.
+    leaving: Mutex<BTreeSet<RunId>>,
     /// Runs being stopped: their drivers look at their standing before they go on.
     stopping: Mutex<BTreeSet<RunId>>,
     /// Runs that somebody else than their driver writes to.
@@ -62,6 +74,9 @@ impl Engine {
     #[must_use]
     pub fn new(ports: Ports, config: EngineConfig) -> Arc<Self> {
         Arc::new(Self {
+            draining: watch::Sender::new(false),
+            claims: Claims::new(config.node.clone()),
+            kept: Mutex::default(),
             ports,
             config,
             gate: Gate::new(Live::default()),
@@ -71,6 +86,7 @@ impl Engine {
             timers_changed: Notify::new(),
             closing: watch::Sender::new(false),
             evaluations: Semaphore::new(EVALUATIONS),
+            leaving: Mutex::default(),
             stopping: Mutex::default(),
             holds: Holds::default(),
             turns: Arc::default(),
@@ -152,6 +168,12 @@ impl Engine {
         }
     }
 
+    /// Notes that a run is being left to others, or that it was; `false` when that was known.
+    pub(crate) fn leaving(&self, run: &RunId, leaving: bool) -> bool {
+        let mut all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if leaving { all.insert(run.clone()) } else { all.remove(run) }
+    }
+
     pub(crate) fn require_tenant(&self, tenant: &Tenant) -> Result<Arc<TenantContext>, EngineError> {
         self.tenant(tenant).ok_or_else(|| EngineError::Absent(format!("tenant {tenant}")))
     }
@@ -164,22 +186,20 @@ impl Engine {
     ) -> bool {
         {
             let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-            if active.contains_key(&run) || self.holds.refuses(&run) {
+            if self.is_draining() || active.contains_key(&run) || self.holds.refuses(&run) {
                 return false;
             }
-            active.insert(run.clone(), watch::Sender::new(false));
+            active.insert(run.clone(), Active { done: watch::Sender::new(false), abort: None });
         }
         let engine = Arc::clone(self);
+        let (place, id) = (Driving { engine: Arc::clone(self), run: run.clone() }, run.clone());
         let span = tracing::info_span!("run", %run);
         let driving = async move {
             let ended = match driver.await {
                 Ok(driver) => driver.drive(&engine).await,
                 Err(error) => Err(error),
             };
-            let sender = engine.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
-            if let Some(sender) = sender {
-                sender.send_replace(true);
-            }
+            drop(place);
             match ended {
                 Ok(Ended::Parked | Ended::Finished) => {}
                 Err(
@@ -195,12 +215,18 @@ impl Engine {
                     tracing::error!(%run, %error, "the run can't go on");
                     if let Err(error) = engine.give_up(&run, &error).await {
                         tracing::error!(%run, %error, "and that can't be recorded now");
-                        engine.retry_later(run);
+                        if !error.is_fenced() {
+                            engine.retry_later(run);
+                        }
                     }
                 }
             }
         };
-        tokio::spawn(driving.instrument(span));
+        let abort = tokio::spawn(driving.instrument(span)).abort_handle();
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(active) = active.get_mut(&id) {
+            active.abort = Some(abort);
+        }
         true
     }
 
@@ -212,7 +238,7 @@ impl Engine {
             if record.status.state.is_terminal() {
                 return Ok(());
             }
-            let epoch = context.store.take_over(run).await?;
+            let (epoch, _claim) = self.acquire(&context, run).await?;
             let record = context.store.run(run).await?.unwrap_or(record);
             let now = self.ports.clock.now();
             let problem = Problem {
@@ -291,22 +317,11 @@ impl Engine {
         let (engine, context, id) = (Arc::clone(self), Arc::clone(context), run.clone());
         self.spawn(run.clone(), async move {
             let place = engine.turns.take_up(&context.tenant).await;
-            let mut driver = Driver::load(&engine, context, &id, wake).await?;
+            let acquired = engine.acquire(&context, &id).await?;
+            let mut driver = Driver::load(&engine, context, &id, wake, acquired).await?;
             driver.place = place;
             Ok(driver)
         })
-    }
-
-    /// Resolves when no driver of this process has the run; says whether one had.
-    pub(crate) async fn until_idle(&self, run: &RunId) -> bool {
-        let receiver = {
-            let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-            active.get(run).map(watch::Sender::subscribe)
-        };
-        let Some(mut receiver) = receiver else { return false };
-        // An error means the driver is gone as well.
-        let _ = receiver.wait_for(|done| *done).await;
-        true
     }
 
     /// The run, once it has ended or waits for something outside, or after `patience`.
@@ -322,13 +337,14 @@ impl Engine {
         let deadline = tokio::time::Instant::now() + std::time::Duration::from(patience);
         loop {
             let record = context.store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
-            if record.status.state != RunState::Running || tokio::time::Instant::now() >= deadline {
+            let late = tokio::time::Instant::now() >= deadline || self.is_draining();
+            if record.status.state != RunState::Running || late {
                 return Ok(record);
             }
             let look_again = async {
                 if !self.until_idle(run).await {
                     // Between two attempts a run has no driver, only a timer.
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    tokio::time::sleep(self.look_every()).await;
                 }
             };
             // Late or not, the next look tells.
@@ -337,11 +353,14 @@ impl Engine {
     }
 
     /// Looks at everything a crash may have left: runs in the middle, leases not ended. Then starts the
-    /// timers. Call it once, after the tenants are open.
+    /// timers. With other nodes on the same database it begins to claim what nobody drives. Call it once, after the tenants are open.
     ///
     /// # Errors
     /// [`EngineError`] when the store can't be read.
     pub async fn recover(self: &Arc<Self>) -> Result<usize, EngineError> {
+        if self.claims.node().is_some() {
+            return self.share_runs().await;
+        }
         let unfinished = self.ports.tenants.system().unfinished().await?;
         let mut taken = 0;
         for (tenant, run) in unfinished {

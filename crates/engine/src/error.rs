@@ -3,7 +3,7 @@
 use crate::EvaluatorError;
 use mandate_gate::AdmitError;
 use mandate_journal::{CommitError, StoreError};
-use mandate_kernel::{CanonicalError, EntropyError};
+use mandate_kernel::{CanonicalError, EntropyError, RunId};
 use mandate_vault::VaultError;
 
 /// Why the engine could not go on. The run stays where its journal is and can be driven again.
@@ -98,6 +98,12 @@ pub enum EngineError {
     /// The operator turned off what the run's document needs.
     #[error("the document needs {0}, which the operator has turned off since")]
     SwitchedOff(String),
+    /// Another node drives the run.
+    #[error("another node drives {0}; nothing was changed here")]
+    HeldElsewhere(RunId),
+    /// This node is being stopped.
+    #[error("this node is being stopped and begins nothing new; ask again, another node will answer")]
+    Draining,
     /// It took longer than the caller wanted to wait.
     #[error("{0} did not happen in time; try again")]
     Timeout(String),
@@ -109,7 +115,9 @@ impl EngineError {
     pub const fn is_fenced(&self) -> bool {
         matches!(
             self,
-            Self::Commit(CommitError::Fenced { .. }) | Self::Admit(AdmitError::Commit(CommitError::Fenced { .. }))
+            Self::Commit(CommitError::Fenced { .. })
+                | Self::Admit(AdmitError::Commit(CommitError::Fenced { .. }))
+                | Self::HeldElsewhere(_)
         )
     }
 

@@ -121,7 +121,7 @@ impl Engine {
         attributes: &Attributes,
         event: &Labelled,
     ) -> Result<Option<bool>, EngineError> {
-        let hold = self.hold(context, run).await;
+        let hold = self.hold(context, run).await?;
         let names = [event_timer(Some(&attributes.kind)), event_timer(None)];
         let store = &context.store;
         let listens = store.timers(run).await?.iter().any(|timer| names.contains(&timer.name));
@@ -132,7 +132,7 @@ impl Engine {
         if history.received.contains(&(attributes.source.clone(), attributes.id.clone())) {
             return Ok(Some(false));
         }
-        let epoch = store.take_over(run).await?;
+        let epoch = hold.epoch;
         let found = store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
         let now = self.ports.clock.now();
         let mut draft = Draft::new(context.tenant().clone(), run.clone(), found.journal_seq, epoch, found.chain);

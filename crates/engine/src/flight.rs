@@ -2,6 +2,7 @@
 //! comes of them is recorded one after the other.
 
 use crate::admit::Admitted;
+use crate::claims::Claims;
 use crate::driver::{Driver, StepEnd};
 use crate::step::Wanted;
 use crate::{Engine, EngineError, TenantContext};
@@ -57,6 +58,7 @@ pub(crate) struct Landed {
 struct Flight {
     context: Arc<TenantContext>,
     clock: Arc<dyn Clock>,
+    claims: Arc<Claims>,
     effect: Arc<dyn Effect>,
     timeout_ms: u64,
     wanted: Wanted,
@@ -80,6 +82,7 @@ impl Driver {
         let flight = Flight {
             context: Arc::clone(&self.context),
             clock: Arc::clone(&engine.ports.clock),
+            claims: Arc::clone(&engine.claims),
             effect: Arc::clone(&function.effect),
             timeout_ms: function.spec.timeout_ms,
             wanted,
@@ -154,12 +157,16 @@ impl Driver {
 
 impl Flight {
     async fn fly(self) -> Landed {
-        let Self { context, clock, effect, timeout_ms, wanted, attempt, admitted } = self;
+        let Self { context, clock, claims, effect, timeout_ms, wanted, attempt, admitted } = self;
         let Admitted { permit, envelope, token, lease } = admitted;
         let equipped = equip(&context, &permit, envelope, token, lease.as_ref()).await;
         let token = equipped.as_ref().ok().and_then(|(_, digest)| *digest);
         let result = match equipped {
             Err(failure) => Err(failure),
+            // A process that was held up may come here when others have the run already.
+            Ok(_) if !claims.may_act(&permit.facts().step.run) => {
+                Err(EffectFailure::Transient("this node's claim to the run is over; nothing was sent".to_owned()))
+            }
             Ok((credentials, _)) => match permit.spend(clock.now()) {
                 Err(expired) => Err(EffectFailure::Transient(expired.to_string())),
                 Ok(spent) => {

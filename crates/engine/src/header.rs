@@ -1,8 +1,9 @@
 //! What a run is pinned to when it begins. Stored with the run, never changed.
 
+use crate::pinned::Pinned;
 use mandate_identity::Authority;
 use mandate_journal::EpochKey;
-use mandate_kernel::{DecisionId, Digest, FunctionName, GroupName};
+use mandate_kernel::{Caller, DecisionId, Digest, FunctionName, GroupName, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,4 +35,25 @@ pub(crate) struct FunctionPin {
     pub function: Digest,
     /// Digest of its connection.
     pub connection: Option<Digest>,
+}
+
+/// Whose authority this run rests on: raising any of these epochs stops its admissions.
+pub(crate) fn epoch_keys(caller: &Caller, run: &RunId, pinned: &Pinned) -> Vec<EpochKey> {
+    let project = pinned.worker.project();
+    let mut keys = vec![
+        EpochKey::Tenant,
+        EpochKey::User(caller.principal.subject()),
+        EpochKey::Worker(pinned.worker.to_string()),
+        EpochKey::Run(run.to_string()),
+    ];
+    for (name, function) in &pinned.functions {
+        keys.push(EpochKey::Function(name.in_project(&project).to_string()));
+        if let Some(bound) = &function.credential {
+            keys.push(EpochKey::Credential(bound.name.to_string()));
+            if let Some((grant, _)) = &bound.grant {
+                keys.push(EpochKey::Grant(grant.clone()));
+            }
+        }
+    }
+    keys
 }

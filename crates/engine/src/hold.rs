@@ -3,11 +3,14 @@
 //! A run may wait for a person in one branch while another goes on. The driver then finishes what is on the
 //! wire, makes it durable and leaves; no other takes the run up until the hold ends.
 
+use crate::claims::Claimed;
 use crate::driver::Wake;
-use crate::{Engine, TenantContext};
+use crate::{Engine, EngineError, TenantContext};
 use mandate_kernel::RunId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The runs that are held.
 #[derive(Default)]
@@ -35,22 +38,69 @@ impl Holds {
     }
 }
 
-/// While it lives, no driver of this process has the run.
+/// While it lives, no driver has the run, of this process or of another node.
 pub(crate) struct Hold {
     engine: Arc<Engine>,
     context: Arc<TenantContext>,
     run: RunId,
     interrupted: bool,
+    /// What is written while it lives is written at this epoch.
+    pub(crate) epoch: u64,
+    claim: Option<Claimed>,
 }
 
+/// Between two looks whether another node has let go of a run.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(40);
+
 impl Engine {
-    /// Has the run's driver leave, and keeps others away.
-    pub(crate) async fn hold(self: &Arc<Self>, context: &Arc<TenantContext>, run: &RunId) -> Hold {
+    /// Has the run's driver leave, wherever it is, and keeps others away. Nobody else writes to the run while
+    /// the hold lives: what is read then stays so.
+    ///
+    /// # Errors
+    /// [`EngineError::Timeout`] when another node does not let go of it; others when the store can't be asked.
+    pub(crate) async fn hold(self: &Arc<Self>, context: &Arc<TenantContext>, run: &RunId) -> Result<Hold, EngineError> {
         self.holds.with(|all| all.entry(run.clone()).or_default().by += 1);
-        let mut hold =
-            Hold { engine: Arc::clone(self), context: Arc::clone(context), run: run.clone(), interrupted: false };
+        let mut hold = Hold {
+            engine: Arc::clone(self),
+            context: Arc::clone(context),
+            run: run.clone(),
+            interrupted: false,
+            epoch: 0,
+            claim: None,
+        };
         hold.interrupted = self.until_idle(run).await;
-        hold
+        let since = Instant::now();
+        loop {
+            match self.acquire(context, run).await {
+                Ok((epoch, claim)) => {
+                    (hold.epoch, hold.claim) = (epoch, claim);
+                    return Ok(hold);
+                }
+                Err(EngineError::HeldElsewhere(_)) if since.elapsed() < self.patience_with_nodes() => {
+                    // Its driver there leaves for us; somebody has to drive it on.
+                    hold.interrupted |= self.ask_for(context, run).await?;
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(EngineError::HeldElsewhere(_)) => {
+                    return Err(EngineError::Timeout(format!("that another node lets go of {run}")));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// Another node asks for a run: its driver leaves, and does not come back by itself.
+    pub(crate) async fn leave_to_others(self: &Arc<Self>, run: &RunId) {
+        self.holds.with(|all| all.entry(run.clone()).or_default().by += 1);
+        self.until_idle(run).await;
+        self.holds.with(|all| {
+            if let Some(held) = all.get_mut(run) {
+                held.by -= 1;
+                if held.by == 0 {
+                    all.remove(run);
+                }
+            }
+        });
     }
 }
 
@@ -65,6 +115,7 @@ impl Drop for Hold {
             }
             Some(last && missed)
         });
+        self.claim = None;
         // Whatever could go on goes on.
         if self.interrupted || missed == Some(true) {
             self.engine.resume(&self.context, &self.run, Wake::Person);

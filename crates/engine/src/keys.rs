@@ -15,6 +15,10 @@ pub type KeyRole = Role;
 /// The resource kind that keeps signed key statements, for passports and exports.
 const STATEMENT: &str = "KeyStatement";
 
+/// How long a new token key is published before it signs: receivers that meet an unknown key ask again
+/// at most every few seconds.
+pub(crate) const PUBLISHED_BEFORE_USE: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// A signed key statement as the store keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredStatement {

@@ -9,15 +9,18 @@
 //! machine wants something, and only what the journal does not answer is done anew.
 
 mod access;
+mod active;
 mod admit;
 mod answer;
 mod artifact;
 mod board;
 mod catalog;
+mod claims;
 pub mod configuration;
 mod context;
 mod doubt;
 mod draft;
+mod drain;
 mod driver;
 mod engine;
 mod error;
@@ -32,6 +35,7 @@ mod keys;
 mod kill;
 mod load;
 mod meter;
+mod nodes;
 mod passport;
 mod perform;
 mod pinned;
@@ -55,6 +59,7 @@ mod turns;
 pub use access::{Denied, Target};
 pub use answer::{Answer, AnswerError, ApprovalPage, ApprovalView};
 pub use catalog::Catalog;
+pub use claims::NodeConfig;
 pub use context::{Names, TenantContext};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;

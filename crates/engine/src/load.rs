@@ -1,6 +1,7 @@
 //! Loading a run from its journal: the state of the machine is not stored, it is the journal replayed.
 
 use crate::board::Board;
+use crate::claims::{Claimed, Own};
 use crate::draft::Draft;
 use crate::driver::{Driver, Wake};
 use crate::events::ARRIVED;
@@ -14,7 +15,7 @@ use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::{GivenApproval, StandingFacts};
 use mandate_identity::Work;
 use mandate_issuer::{Issuer, MintedEnvelope};
-use mandate_journal::{ApprovalState, LeaseChange, NewRun, RunState, RunStatus, Stored, TenantStore};
+use mandate_journal::{ApprovalState, LeaseChange, NewRun, RunRecord, RunState, RunStatus, Stored, TenantStore};
 use mandate_kernel::{Duration, Labels, RunId, Timestamp};
 use mandate_ledger::{Entry, EventKind};
 use mandate_vault::SubjectKey;
@@ -23,18 +24,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Driver {
-    /// Loads a run from its journal and takes it over.
+    /// Loads a run from its journal. It is this process's own, at that epoch ([`Engine::acquire`]).
     pub(crate) async fn load(
         engine: &Engine,
         context: Arc<TenantContext>,
         run: &RunId,
         wake: Wake,
+        (epoch, claim): (u64, Option<Claimed>),
     ) -> Result<Self, EngineError> {
         let store = Arc::clone(&context.store);
-        let epoch = store.take_over(run).await?;
         let stored = store.run(run).await?.ok_or_else(|| EngineError::Absent(format!("run {run}")))?;
-        let header: RunHeader = serde_json::from_value(stored.new.header.clone())
-            .map_err(|e| EngineError::Inconsistent(format!("header of {run}: {e}")))?;
+        let header = header_of(&stored)?;
         // Before the configuration: what changes in between makes the next decision be made again.
         let standing = standing(store.as_ref(), &header).await?;
         let history = History::of(store.journal(run).await?);
@@ -70,7 +70,6 @@ impl Driver {
         )?;
         let start = Start { run: run.clone(), input: Labelled { value, labels: input.labels }, started_at };
         let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
-        let draft = Draft::new(context.tenant.clone(), run.clone(), stored.journal_seq, epoch, stored.chain);
         let mut driver = Self {
             catalog: context.catalog().await?,
             latest_envelope: history.envelope.unwrap_or(root.digest),
@@ -86,13 +85,14 @@ impl Driver {
             as_found: None,
             history,
             results: Results::default(),
-            draft,
+            draft: Draft::new(context.tenant.clone(), run.clone(), stored.journal_seq, epoch, stored.chain),
             subject,
             standing,
             root,
             evaluating: Duration::default(),
             begun: None,
             place: Place::default(),
+            own: Own::of(claim),
             context,
         };
         driver.intake(engine, intents)?;
@@ -185,6 +185,11 @@ async fn only_evidenced(context: &TenantContext, run: &RunId, history: &History)
     } else {
         Err(EngineError::Inconsistent(format!("{run} holds an approval that the ledger knows nothing of")))
     }
+}
+
+fn header_of(stored: &RunRecord) -> Result<RunHeader, EngineError> {
+    serde_json::from_value(stored.new.header.clone())
+        .map_err(|e| EngineError::Inconsistent(format!("header of {}: {e}", stored.run)))
 }
 
 /// The revocation facts of a run, read in one moment.

@@ -1,5 +1,6 @@
 //! The passport of a run, and proofs from the ledger.
 
+use crate::keys::PUBLISHED_BEFORE_USE;
 use crate::sequencer::proof_from_store;
 use crate::{Engine, EngineError, KeyRole, TenantContext, keys};
 use mandate_gate::{Access, Permit};
@@ -9,10 +10,6 @@ use mandate_ledger::{BuildError, BuildInput, Dsse, Entry, PassportEntry, TilePat
 
 /// Leaves or nodes in a full tile (C2SP tlog-tiles).
 const TILE: u64 = 256;
-
-/// How long a new token key is published before it signs: receivers that meet an unknown key ask again
-/// at most every few seconds.
-const PUBLISHED_BEFORE_USE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Entries that were written are not there, or not as they were.
 fn damaged(context: &TenantContext, why: &dyn std::fmt::Display) -> EngineError {

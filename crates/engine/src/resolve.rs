@@ -42,7 +42,7 @@ impl Engine {
         happened: Option<Value>,
     ) -> Result<RunRecord, ResolveError> {
         let run = &record.run;
-        let hold = self.hold(context, run).await;
+        let hold = self.hold(context, run).await?;
         let history = History::of(context.store.journal(run).await.map_err(EngineError::from)?);
         let in_doubt = |seq: &StepSeq| matches!(history.steps.get(seq), Some(StepState::InDoubt { .. }));
         let all: Vec<StepSeq> = history.steps.keys().copied().filter(in_doubt).collect();
@@ -69,7 +69,7 @@ impl Engine {
                 )));
             }
         };
-        let epoch = context.store.take_over(run).await.map_err(EngineError::from)?;
+        let epoch = hold.epoch;
         let fresh = context.store.run(run).await.map_err(EngineError::from)?;
         let Some(fresh) = fresh.filter(|r| !r.status.state.is_terminal()) else {
             return Err(ResolveError::NothingInDoubt(format!("{run} does not wait for this any more")));

@@ -21,6 +21,9 @@ impl Engine {
                 _ = closing.wait_for(|closing| *closing) => return,
                 () = self.next_look() => {}
             }
+            if self.is_draining() {
+                return;
+            }
             let now = self.ports.clock.now();
             match self.ports.tenants.system().due(now, BATCH).await {
                 Err(error) => tracing::error!(%error, "timers can't be read"),

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Entries taken into the tree in one round.
 const BATCH: usize = 4096;
+/// How often a round begins again because another node was faster.
+const OVERTAKEN: usize = 10;
 
 impl Engine {
     /// Sequences a tenant's ledger until the engine closes.
@@ -24,7 +26,7 @@ impl Engine {
         let mut closing = self.closing.subscribe();
         let mut complained = false;
         loop {
-            match self.sequence_once(&context).await {
+            match self.sequence_if_leading(&context).await {
                 Ok(()) => complained = false,
                 Err(error) if complained => tracing::debug!(tenant = %context.tenant, %error, "sequencer waits"),
                 Err(error) => {
@@ -43,6 +45,11 @@ impl Engine {
         }
     }
 
+    /// One node sequences at a time. Two would do each other's work, and no harm.
+    async fn sequence_if_leading(&self, context: &TenantContext) -> Result<(), EngineError> {
+        if self.leads(context).await? { self.sequence_once(context).await } else { Ok(()) }
+    }
+
     /// One round: integrate what is pending, sign, have it cosigned.
     pub(crate) async fn sequence_once(&self, context: &TenantContext) -> Result<(), EngineError> {
         let head = integrate_all(context.store.as_ref()).await?;
@@ -53,10 +60,21 @@ impl Engine {
     }
 
     async fn have_cosigned(&self, context: &TenantContext, head: &LogHead) -> Result<(), EngineError> {
-        let note = self.sign(context, head).await?;
-        self.cosign(context, head, &note).await?;
-        context.cosigned.notify_waiters();
-        Ok(())
+        let mut head = head.clone();
+        for _ in 0..OVERTAKEN {
+            let note = self.sign(context, &head).await?;
+            let Some(known) = self.cosign(context, &head, &note).await? else {
+                context.cosigned.notify_waiters();
+                return Ok(());
+            };
+            // Another node may have taken the tree further meanwhile, and had that cosigned.
+            let size = head.frontier.size();
+            head = context.store.head().await?;
+            if head.frontier.size() < known {
+                return Err(rolled_back(context, &format!("it has seen {known} entries, here are {size}")));
+            }
+        }
+        Err(EngineError::Witness("other nodes are always further".to_owned()))
     }
 
     async fn sign(&self, context: &TenantContext, head: &LogHead) -> Result<SignedNote, EngineError> {
@@ -68,7 +86,13 @@ impl Engine {
         Ok(note)
     }
 
-    async fn cosign(&self, context: &TenantContext, head: &LogHead, note: &SignedNote) -> Result<(), EngineError> {
+    /// Gives the size that the witness knows, if that is larger than this one.
+    async fn cosign(
+        &self,
+        context: &TenantContext,
+        head: &LogHead,
+        note: &SignedNote,
+    ) -> Result<Option<u64>, EngineError> {
         let size = head.frontier.size();
         let mut old = head.cosigned_size;
         for _ in 0..3 {
@@ -85,13 +109,11 @@ impl Engine {
                     let cosigned = checkpoint::assemble(note, &cosignatures, &witnesses, 1).map_err(inconsistent)?;
                     crash::point("sequencer.before-cosigned");
                     context.store.record_cosigned(size, cosigned).await?;
-                    return Ok(());
+                    return Ok(None);
                 }
                 // It has seen a checkpoint whose cosignature a crash kept from us.
                 Err(WitnessError::Conflict { known }) if known <= size => old = known,
-                Err(WitnessError::Conflict { known }) => {
-                    return Err(rolled_back(context, &format!("it has seen {known} entries, here are {size}")));
-                }
+                Err(WitnessError::Conflict { known }) => return Ok(Some(known)),
                 Err(WitnessError::Refused(why)) => return Err(rolled_back(context, &why)),
                 Err(other @ (WitnessError::Unreachable(_) | WitnessError::UnknownLog(_))) => {
                     return Err(EngineError::Witness(other.to_string()));

@@ -2,9 +2,10 @@
 
 use crate::access::{Denied, Target, absent};
 use crate::board::Board;
+use crate::claims::Own;
 use crate::draft::Draft;
 use crate::driver::Driver;
-use crate::header::RunHeader;
+use crate::header::{RunHeader, epoch_keys};
 use crate::history::History;
 use crate::load::mint_root;
 use crate::meter::Mark;
@@ -16,7 +17,7 @@ use mandate_directory::own_authority;
 use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::{Refusal, RefusalKind, StandingFacts};
 use mandate_identity::Authority;
-use mandate_journal::{ChainHead, CommitError, EpochKey, EventBody, NewRun, RunState, RunStatus};
+use mandate_journal::{ChainHead, CommitError, EventBody, NewRun, RunState, RunStatus};
 use mandate_kernel::{
     Action, Caller, Confidentiality, DecisionId, Digest, Duration, Environment, Integrity, Labels, Limits,
     ResourceName, RunId, Source, Timestamp, canonical_json,
@@ -100,6 +101,9 @@ impl Engine {
     /// [`StartError`]; no run exists then.
     pub async fn start(self: &Arc<Self>, caller: &Caller, request: StartRequest) -> Result<Started, StartError> {
         let context = self.require_tenant(caller.tenant())?;
+        if self.is_draining() {
+            return Err(EngineError::Draining.into());
+        }
         for _ in 0..MAX_TRIES {
             if let Some(answer) = self.try_start(&context, caller, &request).await? {
                 return Ok(answer);
@@ -321,6 +325,7 @@ impl Engine {
             "machine": Machine::VERSION,
         });
         draft.create(new.clone());
+        draft.claim(self.claims.for_new_run());
         draft.event(now, EventBody::Started { input: stored_input.clone(), machine: Machine::VERSION });
         draft.entry(now, EventKind::RunStarted, caller.principal.subject(), details)?;
         draft.status(RunStatus { state: RunState::Running, waiting_for: None, since: now, problem: None });
@@ -349,6 +354,7 @@ impl Engine {
             evaluating: Duration::default(),
             begun: None,
             place: Place::default(),
+            own: Own::of(None),
         };
         driver.intake(self, intents)?;
         Ok(driver)
@@ -376,25 +382,4 @@ fn input_labels(pinned: &Pinned, input: &Value) -> Result<Labels, EngineError> {
         sources: BTreeSet::from([Source { origin: "input".to_owned(), digest }]),
         ..Labels::default()
     })
-}
-
-/// Whose authority this run rests on: raising any of these epochs stops its admissions.
-fn epoch_keys(caller: &Caller, run: &RunId, pinned: &Pinned) -> Vec<EpochKey> {
-    let project = pinned.worker.project();
-    let mut keys = vec![
-        EpochKey::Tenant,
-        EpochKey::User(caller.principal.subject()),
-        EpochKey::Worker(pinned.worker.to_string()),
-        EpochKey::Run(run.to_string()),
-    ];
-    for (name, function) in &pinned.functions {
-        keys.push(EpochKey::Function(name.in_project(&project).to_string()));
-        if let Some(bound) = &function.credential {
-            keys.push(EpochKey::Credential(bound.name.to_string()));
-            if let Some((grant, _)) = &bound.grant {
-                keys.push(EpochKey::Grant(grant.clone()));
-            }
-        }
-    }
-    keys
 }

@@ -79,6 +79,12 @@ impl Live {
         self.with(|table| table.alive.len())
     }
 
+    /// Whether a permit of `run` is alive.
+    #[must_use]
+    pub fn has(&self, run: &RunId) -> bool {
+        self.with(|table| table.alive.values().any(|entry| entry.info.step.run == *run))
+    }
+
     /// Cancels every live permit of `run` and returns when none is left. Call it after the revocation
     /// is durable. What is reported as `on_wire` is in doubt.
     pub async fn stop(&self, run: &RunId) -> Stopped {

@@ -24,8 +24,8 @@ pub use lease::{LeaseChange, LeaseRecord, LeaseState};
 pub use log::{Integration, LogHead, PendingEntry};
 pub use payload::{SealedPayload, Stored};
 pub use port::{
-    Claim, ClaimQuery, Commit, CommitError, Log, OpenCounts, Page, Resources, RunQuery, Runs, StoreError, System,
-    TenantStore, event_timer,
+    Claim, ClaimQuery, Commit, CommitError, Log, NewClaim, OpenCounts, Page, Resources, RunQuery, Runs, StoreError,
+    System, TenantStore, event_timer,
 };
 pub use run::{ChainHead, NewRun, RunRecord, RunState, RunStatus, WaitingFor};
 pub use transition::{Admission, Fence, TimerChange, TimerRecord, Transition};

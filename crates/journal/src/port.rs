@@ -240,11 +240,23 @@ pub struct Claim {
     pub epoch: u64,
 }
 
+/// Who drives a run that begins, where several nodes share a database. It is recorded with the run's beginning, so
+/// that no other node finds the run without a driver in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewClaim {
+    /// The node's name: its own among all that share the database.
+    pub node: String,
+    /// For how long others keep away, counted by the database's clock.
+    pub lease: Duration,
+}
+
 /// Which runs a node claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimQuery {
     /// The node's name: its own among all that share the database, and the same after a restart or a new one.
     pub node: String,
+    /// Only runs of these tenants: those that the node serves.
+    pub tenants: Vec<Tenant>,
     /// For how long others keep away, counted by the database's clock. Hold them again well before that.
     pub lease: Duration,
     /// Timers count as due up to then.
@@ -280,9 +292,44 @@ pub trait System: Send + Sync {
         Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
     }
     /// Lets go of runs that the node drives no longer: they ended, wait, or are left to others in a drain. What
-    /// other nodes hold is left alone.
-    async fn release(&self, node: &str, runs: &[(Tenant, RunId)]) -> Result<(), StoreError> {
+    /// other nodes hold is left alone, and so is what this node has taken anew, at another epoch. A run that
+    /// another node has asked for is its own for a few seconds.
+    async fn release(&self, node: &str, runs: &[Claim]) -> Result<(), StoreError> {
         let _ = (node, runs);
         Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Claims one run for a node, whatever state it is in, and gives its epoch, raised. `None` when another node
+    /// holds it, or there is no such run.
+    async fn acquire(
+        &self,
+        node: &str,
+        lease: Duration,
+        tenant: &Tenant,
+        run: &RunId,
+    ) -> Result<Option<u64>, StoreError> {
+        let _ = (node, lease, tenant, run);
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Asks whoever holds a run to let go of it, for the few seconds that follow; `false` when no other node holds
+    /// it now.
+    async fn ask(&self, node: &str, tenant: &Tenant, run: &RunId) -> Result<bool, StoreError> {
+        let _ = (node, tenant, run);
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Runs that a node holds and that others ask for.
+    async fn asked(&self, node: &str) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        let _ = node;
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Takes, or keeps, the lead in sequencing a tenant's ledger; `false` while another node has it. The lead only
+    /// saves work: [`Log::integrate`] compares for itself.
+    async fn lead(&self, node: &str, lease: Duration, tenant: &Tenant) -> Result<bool, StoreError> {
+        let _ = (node, lease, tenant);
+        Err(StoreError::Unavailable("this store shares no runs out".to_owned()))
+    }
+    /// Resolves when another node may have something for this one. A hint: it may be lost, and may come for
+    /// nothing. One task waits for it.
+    async fn nudged(&self) {
+        std::future::pending().await
     }
 }

@@ -1,6 +1,6 @@
 //! One durable step of a run.
 
-use crate::{ApprovalChange, ChainHead, JournalEvent, LeaseChange, NewRun, RunStatus, SealedPayload};
+use crate::{ApprovalChange, ChainHead, JournalEvent, LeaseChange, NewClaim, NewRun, RunStatus, SealedPayload};
 use mandate_kernel::{Digest, RunId, StepKey, Tenant, Timestamp};
 use mandate_ledger::Entry;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,8 @@ pub struct Transition {
     pub fence: Fence,
     /// Present when the run begins here.
     pub create: Option<NewRun>,
+    /// Which node drives the run that begins here, where several share the database.
+    pub claim: Option<NewClaim>,
     /// New journal events, numbered on from the fence's sequence.
     pub events: Vec<JournalEvent>,
     /// New ledger entries, in order; each links to the one before.

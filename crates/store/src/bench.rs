@@ -119,6 +119,7 @@ fn step(tenant: &Tenant, run: &RunId, n: u64, chain: &mut ChainHead) -> Result<T
         run: run.clone(),
         fence: Fence { journal_seq: n, epoch: 1, revocations: Some(0) },
         create: None,
+        claim: None,
         events: vec![journal],
         entries: vec![entry],
         chain: *chain,

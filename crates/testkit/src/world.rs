@@ -127,6 +127,7 @@ impl World {
                 public_url: "https://mandate.example".to_owned(),
                 log_name: "mandate.example".to_owned(),
                 sequence_every: Duration::from_millis(200),
+                node: None,
             };
             let engine = Engine::new(self.ports(), config);
             let ended = tokio::select! {

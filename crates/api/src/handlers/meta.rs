@@ -14,8 +14,11 @@ pub(crate) async fn live() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// Ready means: the store answers for every tenant.
+/// Ready means: the store answers for every tenant, and the node is not being stopped.
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
+    if state.engine.is_draining() {
+        return Err(Problem::draining());
+    }
     for context in state.engine.open_tenants() {
         context.catalog().await?;
     }

@@ -100,6 +100,7 @@ fn the_end_of_a_lease_is_recorded_also_after_its_run() {
                 run: run.clone(),
                 fence: Fence { journal_seq: ended.journal_seq, epoch, revocations: None },
                 create: None,
+                claim: None,
                 events: Vec::new(),
                 entries: Vec::new(),
                 chain: ended.chain,

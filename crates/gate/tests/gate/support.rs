@@ -221,6 +221,7 @@ pub(crate) fn recording(allowed: &Allowed) -> Transition {
         run: facts.step.run.clone(),
         fence: Fence { journal_seq: 4, epoch: 1, revocations: None },
         create: None,
+        claim: None,
         events: vec![JournalEvent { v: JOURNAL_VERSION, seq: 5, at: NOW, body: admitted }],
         entries: Vec::new(),
         chain: ChainHead { next: 0, last: None },

@@ -189,6 +189,7 @@ pub(crate) async fn admit(allowed: Box<Allowed>) -> Permit<Step> {
         run: step.run,
         fence: Fence { journal_seq: 0, epoch: 1, revocations: None },
         create: None,
+        claim: None,
         events: vec![JournalEvent { v: JOURNAL_VERSION, seq: 1, at: Timestamp::EPOCH, body: admitted }],
         entries: Vec::new(),
         chain: ChainHead { next: 0, last: None },

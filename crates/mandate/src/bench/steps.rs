@@ -64,6 +64,7 @@ pub(crate) fn open(folder: &Path) -> Result<(Node, Arc<LocalWitness>)> {
         root: RootKey::from_file(&folder.join("root.key"), Some(&SystemEntropy))?,
         witness: Arc::clone(&witness) as _,
         evaluator: Arc::new(TameOnly),
+        node: None,
         allow: BTreeSet::new(),
     })?;
     Ok((node, witness))

@@ -2,6 +2,7 @@
 
 use super::database::Database;
 use super::expressions::ExpressionsConfig;
+use super::node::NodeSettings;
 use super::oidc::{BrowserClient, Keys, Trust};
 use super::secret_source::SecretSource;
 use super::shares::SharesConfig;
@@ -56,6 +57,9 @@ pub(crate) struct ServeConfig {
     /// What is throttled.
     #[serde(default)]
     pub throttle: ThrottleSettings,
+    /// How it behaves among other nodes, and how it ends.
+    #[serde(default)]
+    pub node: NodeSettings,
     /// What wild expressions may use, or that there are none.
     #[serde(default)]
     pub expressions: ExpressionsConfig,
@@ -277,7 +281,13 @@ impl ServeConfig {
         Ok(config)
     }
 
+    /// Whether other nodes may use the same database.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self.store, StoreSettings::Postgres(_))
+    }
+
     fn check(&self) -> Result<()> {
+        self.node.check()?;
         if !self.listen.ip().is_loopback() && self.tls.is_none() && !self.trusted_proxy {
             bail!("listen on a loopback address, or give `tls`, or set `trustedProxy: true` for a proxy that ends TLS");
         }

@@ -88,6 +88,7 @@ impl House {
             witness: Arc::new(client),
             evaluator: ExpressionsConfig::default().evaluator().await?,
             allow,
+            node: None,
         })?;
         let devkit = Devkit::start(DevkitConfig {
             data_dir: folder.to_path_buf(),

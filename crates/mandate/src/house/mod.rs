@@ -12,6 +12,7 @@ mod files;
 mod full_disk;
 mod init;
 mod moved;
+mod node;
 pub(crate) mod oidc;
 mod quarantine;
 mod restore;

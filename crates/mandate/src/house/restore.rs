@@ -157,6 +157,7 @@ fn bare(config: &ServeConfig, database: Database) -> Result<Node> {
         witness: Arc::new(WitnessClient::new(config.witness.url.clone(), key)?),
         evaluator: Arc::new(TameOnly),
         allow: std::collections::BTreeSet::new(),
+        node: None,
     })
 }
 

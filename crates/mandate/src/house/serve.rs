@@ -2,6 +2,7 @@
 
 use super::config::{ServeConfig, TenantConfig};
 use super::door::door;
+use super::node::left;
 use super::oidc::Oidc;
 use super::wiring::{NodeConfig, node};
 use super::witness_client::WitnessClient;
@@ -34,6 +35,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         witness: Arc::new(client),
         evaluator: config.expressions.evaluator().await?,
         allow: config.allow.clone().into(),
+        node: config.node()?,
     })?;
     node.engine.share(config.shares.shares()?);
     let trusted = config.tenants.iter().map(TenantConfig::trust).collect::<Result<Vec<_>>>()?;
@@ -73,11 +75,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         "allow": node.engine.allowed(), "quarantine": quarantined,
     });
     writeln!(std::io::stdout(), "{ready}").context("nobody reads the ready line")?;
+    let left = left(Arc::clone(&node.engine), config.node.clone());
     let served = match &config.tls {
-        Some(tls) => tls::serve(listener.into_std()?, tls, routes).await,
+        Some(tls) => tls::serve(listener.into_std()?, tls, routes, left).await,
         None => {
             let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-            let serving = axum::serve(listener, service).with_graceful_shutdown(signals::told_to_end());
+            let serving = axum::serve(listener, service).with_graceful_shutdown(left);
             serving.await.context("the server stopped")
         }
     };

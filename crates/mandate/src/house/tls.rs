@@ -21,14 +21,19 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests at hand may still take once the process was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// Serves until the process is told to end.
-pub(crate) async fn serve(listener: std::net::TcpListener, tls: &TlsConfig, router: Router) -> Result<()> {
+/// Serves until `end`.
+pub(crate) async fn serve(
+    listener: std::net::TcpListener,
+    tls: &TlsConfig,
+    router: Router,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     let held = RustlsConfig::from_config(read(tls)?);
     let handle = Handle::new();
     tokio::spawn({
         let handle = handle.clone();
         async move {
-            super::signals::told_to_end().await;
+            end.await;
             handle.graceful_shutdown(Some(LAST_WORDS));
         }
     });

@@ -47,6 +47,8 @@ pub(crate) struct NodeConfig {
     pub evaluator: Arc<dyn Evaluator>,
     /// What is on that is off otherwise.
     pub allow: BTreeSet<Need>,
+    /// How runs are shared with other nodes; `None` when there are none.
+    pub node: Option<mandate_engine::NodeConfig>,
 }
 
 /// Puts an engine over a database.
@@ -74,6 +76,7 @@ pub(crate) fn node(config: NodeConfig) -> Result<Node> {
             log_name: config.log_name,
             sequence_every: Duration::from_millis(100),
             allow: config.allow,
+            node: config.node,
         },
     );
     Ok(Node { database: config.database, engine })

@@ -4,8 +4,8 @@ use super::approvals::{self, CheckedApproval};
 use super::entries::{self, Chained};
 use crate::codec::json;
 use mandate_journal::{
-    ChainHead, CommitError, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, LeaseRecord, LeaseState, NewRun,
-    RunStatus, SealedPayload, TimerChange, Transition,
+    ChainHead, CommitError, Fence, JOURNAL_VERSION, JournalEvent, LeaseChange, LeaseRecord, LeaseState, NewClaim,
+    NewRun, RunStatus, SealedPayload, TimerChange, Transition,
 };
 use mandate_kernel::{RunId, StepKey, Tenant, Timestamp};
 
@@ -16,6 +16,7 @@ pub(crate) struct CheckedTransition {
     pub(crate) run: RunId,
     pub(crate) fence: Fence,
     pub(crate) create: Option<Creation>,
+    pub(crate) claim: Option<NewClaim>,
     pub(crate) events: Vec<(u64, Vec<u8>)>,
     pub(crate) ledger: Chained,
     pub(crate) after: ChainHead,
@@ -61,11 +62,15 @@ impl CheckedTransition {
         if create.is_some() && status.is_none() {
             return invalid("a run that begins needs a status".to_owned());
         }
+        if create.is_none() && t.claim.is_some() {
+            return invalid("only a run that begins is claimed with its transition".to_owned());
+        }
         Ok(Self {
             tenant: t.tenant,
             run: t.run,
             fence: t.fence,
             create,
+            claim: t.claim,
             events,
             ledger,
             after: t.chain,

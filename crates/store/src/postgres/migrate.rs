@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_first.sql"),
     include_str!("../../migrations/postgres/0002_claims.sql"),
+    include_str!("../../migrations/postgres/0003_nodes.sql"),
 ];
 const GRANTS: &str = include_str!("../../migrations/postgres/grants.sql");
 

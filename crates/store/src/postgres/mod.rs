@@ -2,6 +2,7 @@
 //! statement and, once more, by row-level security.
 
 mod approvals;
+mod bell;
 mod change;
 mod claims;
 mod common;

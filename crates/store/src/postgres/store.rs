@@ -1,5 +1,6 @@
 //! The store: opened, handed out for a caller, closed.
 
+use super::bell::Bell;
 use super::fault::sql_error;
 use super::{PostgresConfig, PostgresSystem, PostgresTenant, connect, migrate};
 use mandate_journal::StoreError;
@@ -20,6 +21,8 @@ pub struct PostgresStore {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) pool: PgPool,
+    /// Heard when other nodes have something for this one.
+    pub(super) bell: Bell,
     /// See [`PostgresConfig::resolve_timeout`].
     pub(super) resolve_timeout: Duration,
 }
@@ -38,7 +41,7 @@ impl PostgresStore {
             migrate::migrate(&owner, working.get_username()).await?;
         }
         let pool = connect::pool(working, &config);
-        let shared = Shared { pool, resolve_timeout: config.resolve_timeout };
+        let shared = Shared { pool, bell: Bell::default(), resolve_timeout: config.resolve_timeout };
         let mut conn = shared.pool.acquire().await.map_err(|e| sql_error(&e))?;
         migrate::require_current(&mut conn).await?;
         connect::require_confined(&mut conn).await?;

@@ -58,8 +58,34 @@ impl System for PostgresSystem {
         Ok(claims::hold(&self.shared, node, lease, runs).await?)
     }
 
-    async fn release(&self, node: &str, runs: &[(Tenant, RunId)]) -> Result<(), StoreError> {
+    async fn release(&self, node: &str, runs: &[Claim]) -> Result<(), StoreError> {
         Ok(claims::release(&self.shared, node, runs).await?)
+    }
+
+    async fn acquire(
+        &self,
+        node: &str,
+        lease: Duration,
+        tenant: &Tenant,
+        run: &RunId,
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(claims::acquire(&self.shared, node, lease, tenant, run).await?)
+    }
+
+    async fn ask(&self, node: &str, tenant: &Tenant, run: &RunId) -> Result<bool, StoreError> {
+        Ok(claims::ask(&self.shared, node, tenant, run).await?)
+    }
+
+    async fn asked(&self, node: &str) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        Ok(claims::asked(&self.shared, node).await?)
+    }
+
+    async fn lead(&self, node: &str, lease: Duration, tenant: &Tenant) -> Result<bool, StoreError> {
+        Ok(claims::lead(&self.shared, node, lease, tenant).await?)
+    }
+
+    async fn nudged(&self) {
+        self.shared.bell.rung(&self.shared.pool).await;
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,6 +1,7 @@
 //! A transition, written in as few statements as it takes.
 
 use super::approvals;
+use super::claims;
 use super::common::{EntryColumns, append, bytes, ensure_tenant, keep_payloads, number, owned, revocations};
 use super::fault::{Halt, Reading, Writing, holds_nul};
 use super::work::{Fate, Job, Work};
@@ -165,6 +166,9 @@ async fn create(t: &CheckedTransition, creation: &Creation, work: &mut Work) -> 
     let query = work.query(NEW_STATE).bind(t.run.as_str()).bind(state).bind(status);
     let query = query.bind(int(t.seq_after())).bind(int(t.fence.epoch));
     work.run(query.bind(i64::from(t.after.next)).bind(owned(t.after.last.as_ref()))).await?;
+    if let Some(claim) = &t.claim {
+        claims::begin(work, claim, &t.run, t.fence.epoch).await?;
+    }
     Ok(())
 }
 

@@ -65,9 +65,20 @@ impl System for SystemHandle {
         self.shared.write(CLAIM, move |conn| claims::hold(conn, &node, lease, &runs)).await
     }
 
-    async fn release(&self, node: &str, runs: &[(Tenant, RunId)]) -> Result<(), StoreError> {
+    async fn release(&self, node: &str, runs: &[Claim]) -> Result<(), StoreError> {
         let (node, runs) = (node.to_owned(), runs.to_vec());
         self.shared.write(CLAIM, move |conn| claims::release(conn, &node, &runs)).await
+    }
+
+    async fn acquire(
+        &self,
+        node: &str,
+        lease: Duration,
+        tenant: &Tenant,
+        run: &RunId,
+    ) -> Result<Option<u64>, StoreError> {
+        let (node, tenant, run) = (node.to_owned(), tenant.clone(), run.clone());
+        self.shared.write(CLAIM, move |conn| claims::acquire(conn, &node, lease, &tenant, &run)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,13 +1,14 @@
 //! A transition, written by the writer thread in as few statements as it takes.
 
 use super::approvals;
+use super::claims;
 use super::codec::{one, put, run};
 use super::common::{ensure_tenant, keep_payloads, revocations};
 use super::entries;
 use super::fault::{Halt, Writing};
 use crate::checked::{CheckedTransition, Creation};
 use crate::codec::{blob, digest, int, named, nat};
-use mandate_journal::{ChainHead, CommitError, LeaseChange, TimerChange};
+use mandate_journal::{ChainHead, Claim, CommitError, LeaseChange, NewClaim, TimerChange};
 use mandate_kernel::RunId;
 use rusqlite::{Connection, params};
 
@@ -90,6 +91,10 @@ impl CheckedTransition {
         let last = blob(self.after.last.as_ref());
         let row = params![tenant, run_id, state, status, seq, epoch, self.after.next, last];
         put(conn, NEW_STATE, row, "a new run")?;
+        if let Some(NewClaim { node, lease }) = &self.claim {
+            let claim = Claim { tenant: self.tenant.clone(), run: self.run.clone(), epoch: self.fence.epoch };
+            claims::bind(conn, node, *lease, &claim)?;
+        }
         Ok(())
     }
 

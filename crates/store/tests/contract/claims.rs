@@ -3,7 +3,8 @@
 use crate::contract::Backend;
 use crate::contract::script::{Position, caller, status, tenant};
 use mandate_journal::{
-    Claim, ClaimQuery, CommitError, LeaseChange, RunState, System, TenantStore, TimerChange, TimerRecord, Transition,
+    Claim, ClaimQuery, CommitError, LeaseChange, NewClaim, RunState, System, TenantStore, TimerChange, TimerRecord,
+    Transition,
 };
 use mandate_kernel::{Duration, RunId, Tenant, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,8 @@ macro_rules! claims_suite {
     ($fresh:path) => {
         $crate::claims_suite!($fresh; a_claim_fences_whoever_drove_the_run, what_wants_driving_is_claimed,
             a_lease_is_held_released_and_runs_out, a_run_is_held_without_a_claim_by_whoever_began_it,
-            nodes_that_fight_share_the_runs_out);
+            a_run_is_its_beginners_from_the_first_moment, one_run_is_acquired,
+            only_runs_of_the_tenants_served_are_claimed, nodes_that_fight_share_the_runs_out);
     };
     ($fresh:path; $($case:ident),+) => {
         $(
@@ -38,7 +40,8 @@ macro_rules! claims_suite {
 const LONG: Duration = Duration::from_secs(600);
 
 fn query(node: &str, lease: Duration, limit: usize) -> ClaimQuery {
-    ClaimQuery { node: node.to_owned(), lease, due_by: Timestamp::EPOCH, limit }
+    let tenants = vec![tenant("a"), tenant("b")];
+    ClaimQuery { node: node.to_owned(), tenants, lease, due_by: Timestamp::EPOCH, limit }
 }
 
 async fn begun(backend: &dyn Backend, of: &str) -> Position {
@@ -106,7 +109,7 @@ pub(crate) async fn a_lease_is_held_released_and_runs_out(backend: &dyn Backend)
     assert_eq!(system.hold("one", LONG, &one).await.unwrap(), [id(&at)]);
     assert!(system.claim(query("two", LONG, 9)).await.unwrap().is_empty());
     // Only its holder lets go of it.
-    system.release("two", &[id(&at)]).await.unwrap();
+    system.release("two", &one).await.unwrap();
     assert!(system.claim(query("two", LONG, 9)).await.unwrap().is_empty());
     assert!(system.hold("two", LONG, &one).await.unwrap().is_empty());
     assert_eq!(system.hold("one", brief, &one).await.unwrap(), [id(&at)]);
@@ -117,7 +120,10 @@ pub(crate) async fn a_lease_is_held_released_and_runs_out(backend: &dyn Backend)
     assert!(system.hold("one", LONG, &one).await.unwrap().is_empty());
     let lost = Position { epoch: 2, ..at.clone() }.step();
     assert_eq!(backend.of(&caller("a")).commit(lost).await, Err(CommitError::Fenced { run: at.run.clone() }));
-    system.release("two", &[id(&at)]).await.unwrap();
+    // Nor does a word about an older epoch let go of it.
+    system.release("two", &one).await.unwrap();
+    assert!(system.claim(query("three", LONG, 9)).await.unwrap().is_empty());
+    system.release("two", &two).await.unwrap();
     // The loser can't hold what is free either: its epoch is old.
     assert!(system.hold("one", LONG, &one).await.unwrap().is_empty());
     assert_eq!(system.claim(query("one", LONG, 9)).await.unwrap()[0].epoch, 4);
@@ -135,6 +141,53 @@ pub(crate) async fn a_run_is_held_without_a_claim_by_whoever_began_it(backend: &
     assert!(system.hold("two", LONG, &[mine]).await.unwrap().is_empty());
     // It drives on as it did.
     backend.of(&caller("a")).commit(at.step()).await.unwrap();
+}
+
+pub(crate) async fn a_run_is_its_beginners_from_the_first_moment(backend: &dyn Backend) {
+    let (store, system) = (backend.of(&caller("a")), backend.system());
+    let fresh = Position::fresh(&tenant("a"));
+    let claim = Some(NewClaim { node: "one".to_owned(), lease: LONG });
+    let start = Transition { claim: claim.clone(), ..fresh.start() };
+    store.commit(start.clone()).await.unwrap();
+    assert!(system.claim(query("two", LONG, 9)).await.unwrap().is_empty());
+    let at = fresh.after(&start);
+    let mine = Claim { tenant: at.tenant.clone(), run: at.run.clone(), epoch: at.epoch };
+    assert_eq!(system.hold("one", LONG, &[mine]).await.unwrap(), [id(&at)]);
+    let step = Transition { claim, ..at.step() };
+    assert!(matches!(store.commit(step).await, Err(CommitError::Invalid(_))));
+    store.commit(at.step()).await.unwrap();
+}
+
+pub(crate) async fn one_run_is_acquired(backend: &dyn Backend) {
+    let (store, system) = (backend.of(&caller("a")), backend.system());
+    let at = begun(backend, "a").await;
+    let acquire = async |node, lease| system.acquire(node, lease, &at.tenant, &at.run).await.unwrap();
+    let brief = Duration::from_millis(60);
+    assert_eq!(acquire("one", LONG).await, Some(2));
+    assert_eq!(acquire("two", LONG).await, None);
+    // Its own holder may, and what it drove before is fenced.
+    assert_eq!(acquire("one", brief).await, Some(3));
+    let lost = Position { epoch: 2, ..at.clone() }.step();
+    assert_eq!(store.commit(lost).await, Err(CommitError::Fenced { run: at.run.clone() }));
+    tokio::time::sleep(brief.into()).await;
+    tokio::time::sleep(brief.into()).await;
+    assert_eq!(acquire("two", LONG).await, Some(4));
+    let waits = Transition { status: Some(status(RunState::Waiting)), ..Position { epoch: 4, ..at.clone() }.step() };
+    store.commit(waits).await.unwrap();
+    system.release("two", &[Claim { tenant: at.tenant.clone(), run: at.run.clone(), epoch: 4 }]).await.unwrap();
+    assert_eq!(acquire("one", LONG).await, Some(5));
+    let absent = crate::contract::script::run_id();
+    assert_eq!(system.acquire("one", LONG, &at.tenant, &absent).await.unwrap(), None);
+    assert_eq!(system.acquire("one", LONG, &tenant("b"), &at.run).await.unwrap(), None);
+}
+
+pub(crate) async fn only_runs_of_the_tenants_served_are_claimed(backend: &dyn Backend) {
+    let (of_a, of_b) = (begun(backend, "a").await, begun(backend, "b").await);
+    let system = backend.system();
+    let only = |of: &[&str]| ClaimQuery { tenants: of.iter().map(|t| tenant(t)).collect(), ..query("one", LONG, 9) };
+    assert!(system.claim(only(&[])).await.unwrap().is_empty());
+    assert_eq!(ids(&system.claim(only(&["b"])).await.unwrap()), [id(&of_b)].into());
+    assert_eq!(ids(&system.claim(only(&["a", "b"])).await.unwrap()), [id(&of_a)].into());
 }
 
 /// A claim as its node saw it: asked for and given at these moments.
@@ -168,7 +221,7 @@ async fn node(number: usize, store: Arc<dyn TenantStore>, system: Arc<dyn System
                             seen.released = released;
                         }
                     }
-                    system.release(&name, &[(claim.tenant.clone(), claim.run.clone())]).await.unwrap();
+                    system.release(&name, std::slice::from_ref(claim)).await.unwrap();
                 }
                 Some(false) => {}
                 None => fenced += 1,

@@ -85,6 +85,7 @@ impl Position {
             run: self.run.clone(),
             fence: Fence { journal_seq: self.seq, epoch: self.epoch, revocations: None },
             create: None,
+            claim: None,
             events: Vec::new(),
             entries: Vec::new(),
             chain: self.chain,
@@ -115,6 +116,7 @@ impl Position {
     pub(crate) fn start(&self) -> Transition {
         Transition {
             create: Some(new_run(&self.tenant)),
+            claim: None,
             status: Some(status(RunState::Running)),
             ..self.moved(EventKind::RunStarted)
         }

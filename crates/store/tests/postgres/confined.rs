@@ -48,7 +48,13 @@ async fn furnish(backend: &Postgres) {
     };
     store.begin(&session, Timestamp::EPOCH).await.unwrap();
     let lease = Duration::from_secs(600);
-    let query = ClaimQuery { node: "one".to_owned(), lease, due_by: Timestamp::EPOCH, limit: 9 };
+    let query = ClaimQuery {
+        node: "one".to_owned(),
+        tenants: vec![tenant("a"), tenant("b")],
+        lease,
+        due_by: Timestamp::EPOCH,
+        limit: 9,
+    };
     assert_eq!(backend.store.system().claim(query).await.unwrap().len(), 1);
 }
 

@@ -9,6 +9,9 @@ use mandate_ledger::Frontier;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Every version of every resource, by kind and name; `None` is a deletion.
+pub(crate) type Versions = BTreeMap<(String, String), Vec<Option<ResourceRecord>>>;
+
 /// One tenant's data. A write works on a copy that replaces it whole; what it does not touch is shared with the
 /// original.
 #[derive(Clone, Default)]
@@ -19,7 +22,7 @@ pub(crate) struct State {
     pub(crate) runs: BTreeMap<RunId, Arc<Row>>,
     pub(crate) approvals: BTreeMap<ApprovalId, ApprovalRecord>,
     /// Every version of a resource, oldest first; `None` is a deletion.
-    pub(crate) resources: Arc<BTreeMap<(String, String), Vec<Option<ResourceRecord>>>>,
+    pub(crate) resources: Arc<Versions>,
     pub(crate) secrets: Arc<BTreeMap<(String, String, u32), SecretRecord>>,
     pub(crate) payloads: BTreeMap<Digest, Arc<SealedPayload>>,
     pub(crate) log: Log,

@@ -1,4 +1,5 @@
 //! What seeds met, how fast they were lived, and what is to be known of those that failed.
+#![expect(clippy::print_stdout, reason = "a report is for whoever runs it")]
 
 use crate::house::{journal, tenant};
 use crate::simulation::memory::Memory;
