@@ -3,7 +3,8 @@
 
 use crate::handlers::auth as sign_in;
 use crate::handlers::{
-    apply, approvals, audit, events, forensics, grants, keys, meta, metrics, resources, runs, search, secrets, workers,
+    apply, approvals, audit, events, forensics, grants, keys, meta, metrics, resources, runs, search, secrets, tasks,
+    workers,
 };
 use crate::{ApiState, auth, console, measure, observe, openapi};
 use axum::Router;
@@ -81,6 +82,7 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint!("GET", "/v1/runs/{run}", Asks::Action(&[Action::RunView]), get(runs::one)),
     endpoint!("GET", "/v1/runs/{run}/entries", Asks::Action(&[Action::RunView]), get(runs::entries)),
     endpoint!("GET", "/v1/runs/{run}/forensics", Asks::Action(&[Action::RunView]), get(forensics::of_run)),
+    endpoint!("GET", "/v1/runs/{run}/tasks", Asks::Action(&[Action::RunView]), get(tasks::tasks)),
     endpoint!("GET", "/v1/runs/{run}/events", Asks::Action(&[Action::RunView]), get(events::events)),
     endpoint!("POST", "/v1/runs/{run}/kill", Asks::Action(&[Action::RunKill]), post(runs::kill)),
     endpoint!("POST", "/v1/runs/{run}/resolve", Asks::Action(&[Action::RunResolve]), post(runs::resolve)),

@@ -63,6 +63,7 @@ pub const PROBLEM_TYPES: &[(&str, &str)] = &[
     ("slot-missing", "A credential is bound to a function without a slot."),
     ("slot-unbound", "A credential slot is bound to nothing."),
     ("start-throttled", "Too many starts."),
+    ("switched-off", "It needs something that the operator has not turned on."),
     ("token-algorithm", "The token is not signed as it must be."),
     ("token-altered", "The token is not what its issuer signed."),
     ("token-expired", "The token has expired."),

@@ -1,6 +1,6 @@
 //! A function: a registered capability that Workers call by name.
 
-use crate::{ReplyChecks, ReturnLabels, Target};
+use crate::{Protocol, ReplyChecks, ReturnLabels, Target};
 use mandate_identity::Scope;
 use mandate_kernel::{Class, EffectClass, IdentityModel, Impact};
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,12 @@ impl FunctionSpec {
             Target::Model(_) | Target::Mail(_) if self.model != IdentityModel::ServiceAccount => {
                 return at("/model", "models and mail servers know static credentials only: declare service-account");
             }
+            target if self.model == IdentityModel::UserPassthrough && !takes_supplied(target) => {
+                return at(
+                    "/model",
+                    "only `target.call` over http or openapi can pass on the initiator's own credential",
+                );
+            }
             Target::Http(_)
             | Target::Call(_)
             | Target::Local(_)
@@ -191,6 +197,11 @@ impl FunctionSpec {
         }
         Ok(map)
     }
+}
+
+/// Whether calls by the target can bring a credential of the initiator's own.
+const fn takes_supplied(target: &Target) -> bool {
+    matches!(target, Target::Call(call) if matches!(call.protocol, Protocol::Http | Protocol::Openapi))
 }
 
 impl ArgumentSpec {

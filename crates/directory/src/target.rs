@@ -165,7 +165,7 @@ impl Target {
         match self {
             Self::Local(_) => Ok(()),
             Self::Http(http) => http.check_path().or_else(|why| at("/path", why)),
-            Self::Call(call) if call.check().is_err() => call.check().or_else(|(pointer, why)| at(pointer, why)),
+            Self::Call(call) if call.check().is_err() => call.check().or_else(|(pointer, why)| at(pointer, &why)),
             Self::Call(CallTarget { connection, .. })
             | Self::Model(ModelTarget { connection, .. })
             | Self::Mail(MailTarget { connection, .. })
@@ -207,7 +207,7 @@ pub struct CallTarget {
     /// The methods that documents may use: HTTP.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub methods: BTreeSet<Method>,
-    /// What the calls are spelled out by: an AsyncAPI document, or the definition of a gRPC service.
+    /// What the calls are spelled out by: an OpenAPI or AsyncAPI document, or the definition of a gRPC service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<PinnedDocument>,
     /// The operations or channels, or `package.Service/Method`s, that documents may use; empty for all of the
@@ -222,7 +222,7 @@ pub struct CallTarget {
 pub struct PinnedDocument {
     /// The address by which workflows name it. Nothing is fetched from there.
     pub uri: String,
-    /// What it says: an AsyncAPI document, or the text of a `.proto` file.
+    /// What it says: an OpenAPI or AsyncAPI document, or the text of a `.proto` file.
     pub content: serde_json::Value,
 }
 
@@ -231,14 +231,25 @@ const MAX_DOCUMENT: usize = 256 << 10;
 
 impl CallTarget {
     /// JSON pointer into the target, and what is wrong there.
-    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        self.check_shape().map_err(|(pointer, why)| (pointer, why.to_owned()))?;
+        match (self.protocol, &self.document) {
+            (Protocol::Openapi, Some(pinned)) => pinned.check_openapi(),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_shape(&self) -> Result<(), (&'static str, &'static str)> {
         match (self.protocol, &self.document) {
             (Protocol::Http, Some(_)) => Err(("/document", "a call over HTTP spells itself out; there is no document")),
             (Protocol::Http, None) if self.methods.is_empty() => Err(("/methods", "name at least one method")),
             (Protocol::Http, None) if !self.operations.is_empty() => Err(("/operations", "HTTP has `methods`")),
             (Protocol::Http, None) => Ok(()),
             (_, None) => Err(("/document", "pin the document that the calls are spelled out by: uri and content")),
-            (_, Some(_)) if !self.methods.is_empty() => Err(("/methods", "only HTTP has methods")),
+            (Protocol::Openapi, Some(_)) if self.methods.is_empty() => Err(("/methods", "name at least one method")),
+            (Protocol::Asyncapi | Protocol::Grpc, Some(_)) if !self.methods.is_empty() => {
+                Err(("/methods", "only HTTP has methods"))
+            }
             (_, Some(pinned)) if !(1..=MAX_NAME).contains(&pinned.uri.len()) => {
                 Err(("/document/uri", "name it by 1 to 200 characters"))
             }
@@ -256,6 +267,8 @@ impl CallTarget {
 pub enum Protocol {
     /// `call: http`
     Http,
+    /// `call: openapi`
+    Openapi,
     /// `call: asyncapi`
     Asyncapi,
     /// `call: grpc`
@@ -268,15 +281,18 @@ impl Protocol {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Openapi => "openapi",
             Self::Asyncapi => "asyncapi",
             Self::Grpc => "grpc",
         }
     }
 
-    /// The arguments of such a call that a function may narrow.
-    const fn arguments(self) -> &'static [&'static str] {
+    /// The arguments that a document gives by it.
+    #[must_use]
+    pub const fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Http => &["method", "endpoint", "headers", "query", "body", "output", "redirect"],
+            Self::Openapi => &["document", "operationId", "parameters", "authentication", "output", "redirect"],
             Self::Asyncapi => &["channel", "operation", "server", "protocol", "message", "subscription"],
             Self::Grpc => &["service", "method", "arguments"],
         }

@@ -100,7 +100,7 @@ impl Effects {
         let (function, call, connection) = (function.clone(), call.clone(), connection.cloned());
         let (transport, dialer) = (Arc::clone(&self.transport), Arc::clone(&self.dialer));
         match call.protocol {
-            Protocol::Http => Arc::new(CallEffect::new(function, call, connection, transport)),
+            Protocol::Http | Protocol::Openapi => Arc::new(CallEffect::new(function, call, connection, transport)),
             Protocol::Asyncapi => {
                 Arc::new(MessagesEffect { function, target: call, connection, transport, dialer, limits: self.limits })
             }
@@ -116,7 +116,8 @@ impl Effects {
         let Target::Call(call) = &function.target else { return Ok(()) };
         let Some(pinned) = &call.document else { return Ok(()) };
         let checked = match call.protocol {
-            Protocol::Http => Ok(()),
+            // The domain reads those of OpenAPI itself.
+            Protocol::Http | Protocol::Openapi => Ok(()),
             Protocol::Asyncapi => crate::messages::check(&pinned.content),
             Protocol::Grpc => match pinned.content.as_str() {
                 Some(source) => crate::grpc::compile(source).map(drop),

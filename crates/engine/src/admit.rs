@@ -3,9 +3,11 @@
 use crate::driver::{Driver, StepEnd};
 use crate::gated::approval_timer;
 use crate::meter::Mark;
+use crate::protocol::supplies;
 use crate::record::{Decided, Given};
 use crate::step::{Wanted, retry_timer};
 use crate::{Engine, EngineError};
+use mandate_flow::{ErrorKind, WorkflowError};
 use mandate_gate::{AdmitError, Allowed, Judged, Permit, Prepared, Refusal, Step, StepFacts};
 use mandate_issuer::MintedEnvelope;
 use mandate_journal::{CommitError, EventBody, LeaseChange, LeaseRecord, LeaseState, RunState, Stored};
@@ -63,6 +65,12 @@ impl Driver {
             let allowed = match judged {
                 Judged::Refused(refusal) => {
                     return self.refused(engine, &kept_facts, &prepared, &arguments, &refusal).await.map(Verdict::End);
+                }
+                // People would be shown the arguments.
+                Judged::NotYet(_) if supplies(&wanted.arguments.value) => {
+                    let why = "the call brings a credential of the run's data, and people would have to approve it";
+                    let error = WorkflowError::new(ErrorKind::Configuration, why);
+                    return self.returned(engine, wanted, attempt, Err(error), None).map(Verdict::End);
                 }
                 Judged::NotYet(gated) => {
                     return self.gated(engine, &kept_facts, &arguments, *gated).map(Verdict::End);

@@ -106,18 +106,18 @@ impl Engine {
         }
         let names = Names::new(&self.config.public_url, &self.config.log_name, tenant);
         let context = Arc::new(TenantContext::open(&self.ports, names, tenant.clone()).await?);
-        switches::record(&self.ports, &context, &self.config.allow).await?;
         self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), Arc::clone(&context));
         Ok(context)
     }
 
-    /// Asks the witness whether this ledger is the one it knows, and begins to sequence it. Call it
-    /// once for each tenant.
+    /// Asks the witness whether this ledger is the one it knows, records which of the operator's switches are on
+    /// where that changed, and begins to sequence it. Call it once for each tenant.
     ///
     /// # Errors
     /// [`EngineError::RolledBack`] when the witness has seen more than this store holds.
     pub async fn keep_ledger(self: &Arc<Self>, context: &Arc<TenantContext>) -> Result<(), EngineError> {
         self.check_not_rolled_back(context).await?;
+        switches::record(&self.ports, context, &self.config.allow).await?;
         tokio::spawn(Arc::clone(self).sequence(Arc::clone(context)));
         Ok(())
     }

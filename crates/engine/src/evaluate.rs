@@ -107,7 +107,7 @@ impl Driver {
     }
 }
 
-fn ended(limit: Option<String>) -> ExprError {
+pub(crate) fn ended(limit: Option<String>) -> ExprError {
     limit.map_or_else(
         || ExprError::Failed("the process that evaluated the expression ended without an answer".to_owned()),
         ExprError::Limit,

@@ -33,6 +33,7 @@ mod history;
 mod hold;
 mod keys;
 mod kill;
+mod labels;
 mod load;
 mod meter;
 mod nodes;
@@ -54,6 +55,7 @@ mod standing_question;
 mod start;
 mod step;
 mod switches;
+mod trace;
 mod turns;
 
 pub use access::{Denied, Target};
@@ -73,4 +75,5 @@ pub use ports::{
 pub use resolve::ResolveError;
 pub use rows::Rows;
 pub use start::{StartError, StartRequest, Started};
+pub use trace::Traced;
 pub use turns::{Busy, Shares, Turns};

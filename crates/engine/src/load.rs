@@ -45,12 +45,7 @@ impl Driver {
             .await?
             .ok_or_else(|| EngineError::Absent(format!("Worker {worker} in the version of {run}")))?;
         let pinned = Pinned::load(&engine.ports, store.as_ref(), &record, Versions::Pinned(&header.functions)).await?;
-        // A run that has ended is only looked at for its leases.
-        if !stored.status.state.is_terminal()
-            && let Some(off) = engine.switched_off(&pinned.program)
-        {
-            return Err(EngineError::SwitchedOff(off));
-        }
+        engine.still_allows(&stored.status, &pinned.program)?;
         let subject = context.vault.subject(&stored.new.initiator.subject()).await?;
         let (started_at, input, version) =
             history.input.clone().ok_or_else(|| EngineError::Inconsistent(format!("{run} has no beginning")))?;

@@ -27,21 +27,19 @@ impl Driver {
         match result {
             Ok(reply) => self.succeeded(engine, wanted, attempt, reply, token),
             Err(EffectFailure::Definite { status, detail }) => {
-                let kind = match status {
-                    401 => ErrorKind::Authentication,
-                    403 => ErrorKind::Authorization,
-                    408 => ErrorKind::Timeout,
-                    _ => ErrorKind::Communication,
-                };
-                let mut error = WorkflowError::new(kind, detail);
-                error.status = status;
-                self.returned(engine, wanted, attempt, Err(error), token)
+                self.returned(engine, wanted, attempt, Err(of_status(status, detail)), token)
             }
             Err(EffectFailure::Unknown { why: Doubt::Stopped, .. }) if wanted.effect == EffectClass::Read => {
                 Ok(StepEnd::Stopped)
             }
             Err(EffectFailure::Unknown { why, detail }) => self.in_doubt(engine, wanted, attempt, why, &detail),
-            Err(EffectFailure::Transient(detail)) => self.transient(engine, wanted, attempt, detail, token),
+            Err(EffectFailure::Transient(detail)) => {
+                let error = WorkflowError::new(ErrorKind::Communication, detail);
+                self.transient(engine, wanted, attempt, error, token)
+            }
+            Err(EffectFailure::Later { status, detail }) => {
+                self.transient(engine, wanted, attempt, of_status(status, detail), token)
+            }
         }
     }
 
@@ -120,11 +118,10 @@ impl Driver {
         engine: &Engine,
         wanted: &Wanted,
         attempt: Attempt,
-        detail: String,
+        error: WorkflowError,
         token: Option<Digest>,
     ) -> Result<StepEnd, EngineError> {
         let retry = self.pinned.functions.get(&wanted.function).and_then(|f| f.spec.retry.delay_after(attempt.0));
-        let error = WorkflowError::new(ErrorKind::Communication, detail);
         // Nobody asks again for what the machine does not wait for any more.
         let retry = retry.filter(|_| !self.over && self.board.calls.contains_key(&wanted.seq));
         let Some(delay) = retry else { return self.returned(engine, wanted, attempt, Err(error), token) };
@@ -206,4 +203,15 @@ impl Driver {
         });
         self.draft.entry(at, EventKind::LeaseEnded, "system:vault".to_owned(), details)
     }
+}
+
+/// The error that a receiver's status is.
+fn of_status(status: u16, detail: String) -> WorkflowError {
+    let kind = match status {
+        401 => ErrorKind::Authentication,
+        403 => ErrorKind::Authorization,
+        408 => ErrorKind::Timeout,
+        _ => ErrorKind::Communication,
+    };
+    WorkflowError { status, ..WorkflowError::new(kind, detail) }
 }

@@ -2,14 +2,14 @@
 //!
 //! A document that spells out a request still reaches only what somebody registered. The function is found by
 //! where the request goes: of those the Worker lists, the one whose connection, in the run's environment, lies
-//! above the URL and whose methods hold the method. It then is judged, bound and granted like any other.
+//! above the URL and whose methods hold the method. It then is judged, bound and granted like any other. A call with a credential of the run's data goes by a function made for that alone.
 
 use crate::driver::Driver;
 use crate::pinned::PinnedFunction;
 use crate::step::Wanted;
 use mandate_directory::{CallTarget, Protocol, Target};
 use mandate_flow::{ErrorKind, WorkflowError};
-use mandate_kernel::{EffectClass, Environment, FunctionName};
+use mandate_kernel::{EffectClass, Environment, FunctionName, IdentityModel};
 use serde_json::Value;
 
 impl Driver {
@@ -80,12 +80,21 @@ fn is_of(function: &PinnedFunction, called: &FunctionName) -> bool {
 fn stands_for(function: &PinnedFunction, wanted: &Wanted, environment: &Environment) -> bool {
     let Target::Call(call) = &function.spec.target else { return false };
     let (arguments, endpoint) = (&wanted.arguments.value, function.endpoint(environment));
+    let passes_on = function.spec.model == IdentityModel::UserPassthrough;
     is_of(function, &wanted.function)
+        && passes_on == supplies(arguments)
         && match call.protocol {
             Protocol::Http => {
                 let (Some(address), Some(method)) = (address(arguments), method(arguments)) else { return false };
                 call.methods.iter().any(|allowed| allowed.as_str() == method)
                     && endpoint.is_some_and(|endpoint| endpoint.holds(address))
+            }
+            Protocol::Openapi => {
+                let named = arguments.get("operationId").and_then(Value::as_str);
+                let method = named.and_then(|id| call.document.as_ref()?.method_of(id));
+                names(call, arguments.get("document"))
+                    && lists(call, named)
+                    && method.is_some_and(|method| call.methods.contains(&method))
             }
             Protocol::Asyncapi => {
                 let named = arguments.get("operation").or_else(|| arguments.get("channel")).and_then(Value::as_str);
@@ -102,6 +111,11 @@ fn stands_for(function: &PinnedFunction, wanted: &Wanted, environment: &Environm
                     && endpoint.is_some_and(|endpoint| host.is_some_and(|host| endpoint.is_at(host, port)))
             }
         }
+}
+
+/// Whether a call brings a credential of the run's data with it.
+pub(crate) fn supplies(arguments: &Value) -> bool {
+    policy(arguments).is_some_and(|policy| policy.get("supplied").is_some())
 }
 
 /// Whether documents may use that operation through the function.

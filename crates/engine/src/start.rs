@@ -12,15 +12,14 @@ use crate::meter::Mark;
 use crate::pinned::Pinned;
 use crate::seen::Results;
 use crate::turns::{Busy, Place};
-use crate::{Engine, EngineError, TenantContext};
+use crate::{Engine, EngineError, TenantContext, labels};
 use mandate_directory::own_authority;
 use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::{Refusal, RefusalKind, StandingFacts};
 use mandate_identity::Authority;
 use mandate_journal::{ChainHead, CommitError, EventBody, NewRun, RunState, RunStatus};
 use mandate_kernel::{
-    Action, Caller, Confidentiality, DecisionId, Digest, Duration, Environment, Integrity, Labels, Limits,
-    ResourceName, RunId, Source, Timestamp, canonical_json,
+    Action, Caller, DecisionId, Duration, Environment, Limits, ResourceName, RunId, Timestamp, canonical_json,
 };
 use mandate_ledger::EventKind;
 use mandate_policy::RunFacts;
@@ -299,7 +298,7 @@ impl Engine {
         let Planned { pinned, mut new, decision, authority, now } = planned;
         let subject = context.vault.subject(&caller.principal.subject()).await?;
         let catalog = context.catalog().await?;
-        let labels = input_labels(&pinned, &input)?;
+        let labels = labels::of_input(&pinned, run, &input)?;
         let keys = epoch_keys(caller, run, &pinned);
         let standing = context.store.standing(&keys).await?;
         let mut draft = Draft::new(context.tenant.clone(), run.clone(), 0, 0, ChainHead { next: 0, last: None });
@@ -366,20 +365,4 @@ fn reachable(decision: &DecisionId, pinned: &Pinned, environment: &Environment) 
     let Some(function) = pinned.unconnected(environment) else { return Ok(decision.clone()) };
     let kind = RefusalKind::NoDestination { function: function.to_string(), environment: environment.to_string() };
     Err(Box::new(Refusal { decision: decision.clone(), kind, policy: None }))
-}
-
-/// The input is what the initiator said: as confidential as the Worker's own class, and theirs.
-fn input_labels(pinned: &Pinned, input: &Value) -> Result<Labels, EngineError> {
-    let digest = Digest::of(&canonical_json(input)?);
-    let (confidentiality, categories) = match &pinned.spec.input_labels {
-        Some(declared) => (declared.confidentiality, declared.data.clone()),
-        None => (Confidentiality::default(), pinned.spec.class.data.clone()),
-    };
-    Ok(Labels {
-        integrity: Integrity::Derived,
-        confidentiality,
-        categories,
-        sources: BTreeSet::from([Source { origin: "input".to_owned(), digest }]),
-        ..Labels::default()
-    })
 }

@@ -5,7 +5,7 @@
 
 use crate::{Engine, EngineError, Ports, TenantContext};
 use mandate_flow::{Need, Program};
-use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite};
+use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, RunStatus};
 use mandate_kernel::{Digest, canonical_json};
 use mandate_ledger::{Event, EventKind};
 use serde_json::json;
@@ -36,6 +36,14 @@ impl Engine {
         let off = program.needs().difference(&self.config.allow);
         let names: Vec<String> = off.map(|need| format!("`{}`", need.switch())).collect();
         (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Whether a run that is taken up may go on. One that has ended is only looked at for its leases.
+    pub(crate) fn still_allows(&self, status: &RunStatus, program: &Program) -> Result<(), EngineError> {
+        match self.switched_off(program) {
+            Some(off) if !status.state.is_terminal() => Err(EngineError::SwitchedOff(off)),
+            _ => Ok(()),
+        }
     }
 }
 

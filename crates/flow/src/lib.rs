@@ -115,8 +115,10 @@ pub use diagnostic::{Diagnostic, Diagnostics, UNSUPPORTED};
 pub use error::{ErrorKind, Failure, OfData, WorkflowError, same_type};
 pub use expr::{ExprError, Expression, Interpreter, Job, evaluate, evaluate_with, job};
 pub use machine::{
-    EmitId, EvalId, Evaluation, Event, Intent, Labelled, ListenId, Machine, MachineError, Open, Start, TimerId,
+    EmitId, Ending, EvalId, Evaluation, Event, Intent, Labelled, ListenId, Machine, MachineError, Open, Start,
+    TaskTrace, TimerId,
 };
 pub use program::{
-    AuthenticationSlot, Cron, EventFilter, EventStrategy, Need, Predicate, Program, ReadAs, Schedule, Schema,
+    AuthenticationSlot, Cron, DescribedCall, EventFilter, EventStrategy, Need, Predicate, Program, ReadAs, Schedule,
+    Schema,
 };

@@ -224,6 +224,14 @@ pub enum EffectFailure {
     /// Certainly nothing was done, and trying again later may work.
     #[error("{0}")]
     Transient(String),
+    /// The receiver said by this status that it did nothing now, and trying again later may work.
+    #[error("{detail}")]
+    Later {
+        /// The receiver's HTTP status.
+        status: u16,
+        /// What happened; never a payload or a secret.
+        detail: String,
+    },
     /// Certainly nothing was done, and trying again won't help.
     #[error("{detail}")]
     Definite {

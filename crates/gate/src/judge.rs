@@ -5,7 +5,7 @@ use crate::{
 };
 use mandate_identity::{self as identity, Authentication, Authority};
 use mandate_kernel::{
-    Action, DecisionId, Digest, Duration, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp,
+    Action, DecisionId, Digest, Duration, IdentityModel, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp,
 };
 use mandate_policy::{self as policy, Decision, Facts, GateDemand, PolicySet, Question, Resource, Verdict};
 use std::collections::BTreeSet;
@@ -186,7 +186,9 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
                 arguments: &facts.arguments,
             };
             let hop = facts.authority.for_call(&call, now.plus(PERMIT_LIFETIME), now);
-            hop.map(Some).map_err(RefusalKind::OutsideAuthority)
+            let hop = hop.map_err(RefusalKind::OutsideAuthority)?;
+            // With a credential of the initiator's own, the receiver gets no token of ours beside it.
+            Ok((facts.model != IdentityModel::UserPassthrough).then_some(hop))
         }
         AuthorityRoot::Grant(None) => Err(RefusalKind::GrantMissing {
             credential: facts.credential.as_ref().map_or_else(|| "its credential".to_owned(), |c| c.name.to_string()),

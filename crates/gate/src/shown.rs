@@ -19,6 +19,9 @@ impl Request {
                         let _ = writeln!(text, "{name}: {value}");
                     }
                 }
+                for (name, value) in request.headers() {
+                    let _ = writeln!(text, "{name}: {value}");
+                }
                 format!("{}\n{}", visible(text.as_bytes()), visible(request.body()))
             }
             Self::Local { name, arguments } => format!("local {}\n\n{}", visible(name.as_bytes()), visible(arguments)),
@@ -86,7 +89,16 @@ fn hides(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::visible;
+    use super::{Request, visible};
+
+    /// A document's own headers are part of the digest that is approved: they are shown.
+    #[test]
+    fn every_header_of_a_request_is_shown() {
+        let request = mandate_identity::CanonicalRequest::new("GET", "https://a.example/x", None, Vec::new(), None);
+        let headers = [("x-mode".to_owned(), "delete all".to_owned())].into();
+        let shown = Request::Http(request.unwrap().with_headers(headers).unwrap()).text();
+        assert_eq!(shown, "GET https://a.example/x\nx-mode: delete all\n\n");
+    }
 
     #[test]
     fn nothing_hides_and_nothing_is_cut() {

@@ -29,16 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Scenarios of the kit that this product does not pass yet, and why. One that passes must leave the list.
-const PENDING: &[(&str, &str)] = &[
-    ("Call HTTP Using Basic Authentication", "a credential in a run's input is refused"),
-    ("Call OpenAPI With Content Output", "`call: openapi` is not there yet"),
-    ("Call OpenAPI With Response Output", "`call: openapi` is not there yet"),
-    ("Implicit Sequence Flow", "the order of tasks without effects is not shown yet"),
-    ("Explicit Sequence Flow", "the order of tasks without effects is not shown yet"),
-    ("Switch task with matching case", "the order of tasks without effects is not shown yet"),
-    ("Switch task with implicit default case", "the order of tasks without effects is not shown yet"),
-    ("Switch task with explicit default case", "the order of tasks without effects is not shown yet"),
-];
+const PENDING: &[(&str, &str)] = &[];
 
 fn main() -> ExitCode {
     let stage = Stage::set();

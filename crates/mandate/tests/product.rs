@@ -70,6 +70,8 @@ mod sign_in;
 mod story;
 #[path = "product/strict.rs"]
 mod strict;
+#[path = "product/supplied.rs"]
+mod supplied;
 #[path = "product/surface.rs"]
 mod surface;
 #[path = "product/tampered.rs"]

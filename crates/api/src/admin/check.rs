@@ -4,9 +4,9 @@
 use super::Actor;
 use super::apply::Planned;
 use crate::Problem;
-use mandate_directory::{ConnectionSpec, FunctionSpec, Kind, PolicySpec, Spec, Target, WorkerSpec};
+use mandate_directory::{ConnectionSpec, FunctionSpec, Kind, PolicySpec, Protocol, Spec, Target, WorkerSpec};
 use mandate_engine::{Engine, Target as EngineTarget, TenantContext};
-use mandate_flow::Program;
+use mandate_flow::{DescribedCall, Need, Program};
 use mandate_kernel::{Action, FunctionName, IdentityModel, ResourceName};
 use mandate_policy::{PolicySet, PolicySource};
 use serde::de::DeserializeOwned;
@@ -123,6 +123,7 @@ impl House<'_> {
                 }
                 found.extend(not_run(self.engine, &program));
                 found.extend(self.authenticated(name, worker, &program).await?);
+                found.extend(self.described(name, worker, &program).await?);
             }
             Err(diagnostics) => {
                 for diagnostic in diagnostics.as_slice() {
@@ -172,6 +173,42 @@ impl House<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Every `call: openapi` names an operation that one of the Worker's functions describes.
+    async fn described(
+        &self,
+        worker: &ResourceName,
+        spec: &WorkerSpec,
+        program: &Program,
+    ) -> Result<Vec<Finding>, Problem> {
+        let mut targets = Vec::new();
+        for function in program.described_calls().first().into_iter().flat_map(|_| &spec.functions) {
+            let declared = self.find::<FunctionSpec>(Kind::Function, &function.in_project(&worker.project())).await?;
+            if let Some(Target::Call(call)) = declared.map(|declared| declared.target) {
+                targets.push(call);
+            }
+        }
+        let wrong = |call: &DescribedCall| {
+            let described: Vec<_> = targets
+                .iter()
+                .filter_map(|t| {
+                    Some((t, t.document.as_ref().filter(|d| t.protocol == Protocol::Openapi && d.uri == call.uri)?))
+                })
+                .collect();
+            let why = match described.first() {
+                None => "no function of this Worker has this description; register one with `target.call`".to_owned(),
+                Some((_, description)) => match description.operation(&call.operation) {
+                    Err(why) => why,
+                    Ok(found) if described.iter().any(|(target, _)| target.methods.contains(&found.method)) => {
+                        return None;
+                    }
+                    Ok(found) => format!("no function with this description may use {}", found.method.as_str()),
+                },
+            };
+            Some(("invalid-worker", format!("/spec/document{}", call.pointer), why))
+        };
+        Ok(program.described_calls().iter().filter_map(wrong).collect())
     }
 
     /// A function the Worker may call: it exists, and its slot is bound.
@@ -225,7 +262,18 @@ impl House<'_> {
                 ),
             )),
             IdentityModel::ServiceAccount => {}
-            IdentityModel::Delegated | IdentityModel::WorkflowBound => {
+            IdentityModel::UserPassthrough if !self.engine.allows(Need::CallerSuppliedCredentials) => {
+                let switch = Need::CallerSuppliedCredentials.switch();
+                let message =
+                    format!("identity model {} needs `{switch}`, which the operator has not turned on", function.model);
+                found.push(("switched-off", "/spec/model".to_owned(), message));
+            }
+            IdentityModel::UserPassthrough if held.slot.is_some() => {
+                let message =
+                    format!("the caller supplies the credential, and connection {connection} has a slot for another");
+                found.push(("connection-kind", pointer(), message));
+            }
+            IdentityModel::Delegated | IdentityModel::WorkflowBound | IdentityModel::UserPassthrough => {
                 for (environment, _) in held.environments.iter().filter(|(_, endpoint)| endpoint.audience.is_none()) {
                     let message = format!(
                         "a {} function needs an audience, and connection {connection} names none in {environment}",
@@ -234,7 +282,7 @@ impl House<'_> {
                     found.push(("no-audience", "/spec/model".to_owned(), message));
                 }
             }
-            IdentityModel::UserPassthrough | IdentityModel::StepUp => found.push((
+            IdentityModel::StepUp => found.push((
                 "model-not-supported",
                 "/spec/model".to_owned(),
                 format!(

@@ -14,6 +14,7 @@ pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod secrets;
+pub(crate) mod tasks;
 pub(crate) mod workers;
 
 use crate::Problem;

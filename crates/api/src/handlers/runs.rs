@@ -166,13 +166,17 @@ pub(crate) async fn one(
 async fn shown(state: &ApiState, who: &Authenticated, record: &RunRecord) -> Result<Value, Problem> {
     let mut body = view::run(record);
     let Some(Value::Object(error)) = state.engine.error_said(&who.context, record).await? else { return Ok(body) };
-    let target = Target::Run(record);
-    let may_read = who.caller.principal == record.new.initiator
-        || state.engine.may(&who.context, &who.caller, Action::ArtifactRead, &target).await?;
+    let may_read = may_read(state, who, record).await?;
     if let (true, Some(Value::Object(problem))) = (may_read, body.get_mut("problem")) {
         problem.extend(error);
     }
     Ok(body)
+}
+
+/// Whether the caller may see what a run tells of its data: they started it, or may read its results.
+pub(crate) async fn may_read(state: &ApiState, who: &Authenticated, record: &RunRecord) -> Result<bool, Problem> {
+    Ok(who.caller.principal == record.new.initiator
+        || state.engine.may(&who.context, &who.caller, Action::ArtifactRead, &Target::Run(record)).await?)
 }
 
 #[derive(Deserialize, JsonSchema)]

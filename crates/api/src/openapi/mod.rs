@@ -4,6 +4,7 @@
 
 mod operations;
 mod schemas;
+mod schemas_of_runs;
 
 use crate::endpoints::{Asks, Endpoint, endpoints};
 use crate::{ApiState, PROBLEM_TYPES, conditional};

@@ -1,6 +1,6 @@
 //! What each endpoint takes and gives, beside what its line in the table of endpoints says.
 
-use crate::handlers::{apply, approvals, auth, events, grants, resources, runs, search, secrets, workers};
+use crate::handlers::{apply, approvals, auth, events, grants, resources, runs, search, secrets, tasks, workers};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -116,6 +116,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     operation!("GET" "/v1/runs/{run}", "getRun", "runs", "One run.", &[(200, Versioned("Run")), UNCHANGED], query: Some(runs::Wait::json_schema), headers: &[NONE_MATCH]),
     operation!("GET" "/v1/runs/{run}/entries", "getRunEntries", "runs", "What the ledger says about a run, in order.", &[(200, Json("EntryPage"))], query: Some(runs::EntriesQuery::json_schema)),
     operation!("GET" "/v1/runs/{run}/forensics", "getRunForensics", "runs", "Why a run went wrong, with the entries that show it.", &[(200, Json("Forensics"))]),
+    operation!("GET" "/v1/runs/{run}/tasks", "getRunTasks", "runs", "The tasks of a run that began, in that order, also those without effects. Whoever may not read the run's results is shown those alone that no data decided on.", &[(200, Json("TaskPage"))], query: Some(tasks::TasksQuery::json_schema)),
     operation!("GET" "/v1/runs/{run}/events", "watchRun", "runs", "A run as it happens. The id of an event is its place in the run's journal.", &[(200, Events)], query: Some(events::EventsQuery::json_schema),
         headers: &[("Last-Event-ID", "The last event that was seen: the stream goes on after it.")]),
     operation!("POST" "/v1/runs/{run}/kill", "killRun", "runs", "Stops a run: nothing of it is admitted once this is answered.", &[(200, Json("Killed"))], problems: &[409]),

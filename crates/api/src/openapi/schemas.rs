@@ -1,7 +1,7 @@
 //! Schemas of answers. Each names everything that is in an answer; a test holds them against real ones, so
 //! that a field which appears, goes or changes its type is noticed.
 
-use super::problem_types;
+use super::{problem_types, schemas_of_runs};
 use crate::handlers::events;
 use mandate_engine::KeyRole;
 use mandate_journal::ApprovalState;
@@ -10,52 +10,61 @@ use serde_json::{Map, Value, json};
 
 /// Every schema, by name.
 pub(super) fn all() -> Map<String, Value> {
-    let parts =
-        [vocabulary(), problems(), runs(), of_events(), approvals(), workers(), configuration(), audit(), people()];
+    let parts = [
+        vocabulary(),
+        problems(),
+        schemas_of_runs::runs(),
+        of_events(),
+        approvals(),
+        workers(),
+        configuration(),
+        audit(),
+        people(),
+    ];
     parts.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
-type Part = Vec<(&'static str, Value)>;
+pub(super) type Part = Vec<(&'static str, Value)>;
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({"type": "string"})
 }
 
-fn time() -> Value {
+pub(super) fn time() -> Value {
     json!({"type": "string", "format": "date-time"})
 }
 
-fn digest() -> Value {
+pub(super) fn digest() -> Value {
     json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})
 }
 
-fn count() -> Value {
+pub(super) fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
 }
 
-fn flag() -> Value {
+pub(super) fn flag() -> Value {
     json!({"type": "boolean"})
 }
 
-fn or_null(schema: Value) -> Value {
+pub(super) fn or_null(schema: Value) -> Value {
     json!({"anyOf": [schema, {"type": "null"}]})
 }
 
-fn list(items: Value) -> Value {
+pub(super) fn list(items: Value) -> Value {
     json!({"type": "array", "items": items})
 }
 
-fn refer(name: &str) -> Value {
+pub(super) fn refer(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 /// An object with these members, all of them there.
-fn object(about: &str, members: &[(&str, Value)]) -> Value {
+pub(super) fn object(about: &str, members: &[(&str, Value)]) -> Value {
     partial(about, members, &[])
 }
 
 /// An object with members that are always there, and some that may be.
-fn partial(about: &str, always: &[(&str, Value)], maybe: &[(&str, Value)]) -> Value {
+pub(super) fn partial(about: &str, always: &[(&str, Value)], maybe: &[(&str, Value)]) -> Value {
     let properties: Map<String, Value> =
         always.iter().chain(maybe).map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     let required: Vec<&str> = always.iter().map(|(name, _)| *name).collect();
@@ -63,7 +72,7 @@ fn partial(about: &str, always: &[(&str, Value)], maybe: &[(&str, Value)]) -> Va
 }
 
 /// A page of a list.
-fn page(of: &str) -> Value {
+pub(super) fn page(of: &str) -> Value {
     let next =
         json!({"type": ["string", "null"], "description": "The cursor of the next page; null when this is the last."});
     object("A page of a list.", &[("items", list(refer(of))), ("next", next)])
@@ -139,60 +148,6 @@ fn problems() -> Part {
         ],
     );
     vec![("FieldError", field), ("Problem", problem), ("RunProblem", of_run)]
-}
-
-fn runs() -> Part {
-    let members = [
-        ("run", text()),
-        ("state", refer("RunState")),
-        ("waiting_for", or_null(refer("WaitingFor"))),
-        ("worker", text()),
-        ("worker_version", digest()),
-        ("environment", text()),
-        ("purpose", text()),
-        ("class", refer("Class")),
-        ("initiator", text()),
-        ("started_at", time()),
-        ("since", time()),
-        ("problem", or_null(refer("RunProblem"))),
-    ];
-    let in_flight = object(
-        "An attempt that was under way when a stop came.",
-        &[
-            ("step", count()),
-            ("attempt", count()),
-            ("function", text()),
-            ("destination", text()),
-            ("decision", text()),
-            ("on_wire", flag()),
-            ("token_valid_until", time()),
-        ],
-    );
-    let stopped = [("stopped_at", time()), ("in_flight", list(refer("InFlight"))), ("already_ended", flag())];
-    let killed: Vec<_> = members.iter().cloned().chain(stopped).collect();
-    let evidence =
-        object("Where in the run's chain, and in the tree.", &[("seq", count()), ("entry", or_null(count()))]);
-    let causes = json!({"enum": ["stale-data", "mis-scoped-retrieval", "prompt-injection", "bad-transform"]});
-    let finding = object(
-        "A cause, with what shows it.",
-        &[("cause", causes), ("step", or_null(count())), ("says", text()), ("evidence", list(evidence))],
-    );
-    vec![
-        ("Run", object("A run.", &members)),
-        ("RunPage", page("Run")),
-        ("InFlight", in_flight),
-        ("Killed", object("A run that was stopped, with what was under way.", &killed)),
-        ("Finding", finding),
-        ("Forensics", object("Why a run went wrong.", &[("run", text()), ("findings", list(refer("Finding")))])),
-        (
-            "Passport",
-            json!({"type": "object", "description": "A run's evidence in one file; `mandate passport verify` reads it."}),
-        ),
-        (
-            "Artifact",
-            json!({"type": "object", "description": "A signed artefact; `mandate artifact verify` reads it."}),
-        ),
-    ]
 }
 
 fn of_events() -> Part {

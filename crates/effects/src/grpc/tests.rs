@@ -194,7 +194,7 @@ async fn answers_and_statuses() {
         for class in [EffectClass::Read, EffectClass::Idempotent, EffectClass::Once] {
             found.push(match call(&url, &dialer, class, limits).await {
                 Ok(_) => 'K',
-                Err(EffectFailure::Transient(_)) => 'T',
+                Err(EffectFailure::Transient(_) | EffectFailure::Later { .. }) => 'T',
                 Err(EffectFailure::Definite { .. }) => 'D',
                 Err(EffectFailure::Unknown { .. }) => 'U',
             });

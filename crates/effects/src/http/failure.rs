@@ -52,13 +52,21 @@ pub(crate) const fn unreadable(effect: EffectClass, detail: String) -> EffectFai
 /// The receiver answered with a status other than success.
 pub(crate) const fn refused(effect: EffectClass, status: u16, detail: String) -> EffectFailure {
     match (status, effect) {
-        (425 | 429, _) => EffectFailure::Transient(detail),
-        (408 | 502..=504, _) => unanswered(effect, detail),
+        (425 | 429, _) => EffectFailure::Later { status, detail },
+        (408 | 502..=504, _) => later(effect, status, detail),
         (303, EffectClass::Idempotent | EffectClass::Once) => doubt(detail),
         (500..=599, EffectClass::Idempotent | EffectClass::Once) if !matches!(status, 501 | 505) => {
-            unanswered(effect, detail)
+            later(effect, status, detail)
         }
         _ => EffectFailure::Definite { status, detail },
+    }
+}
+
+/// The receiver has failed; what repeats nothing twice may be asked again.
+const fn later(effect: EffectClass, status: u16, detail: String) -> EffectFailure {
+    match effect {
+        EffectClass::Read | EffectClass::Idempotent => EffectFailure::Later { status, detail },
+        EffectClass::Once => doubt(detail),
     }
 }
 

@@ -25,7 +25,7 @@ type Seen = Arc<Mutex<Option<(HeaderMap, Bytes)>>>;
 fn kind(result: &Result<Reply, EffectFailure>) -> char {
     match result {
         Ok(_) => 'K',
-        Err(EffectFailure::Transient(_)) => 'T',
+        Err(EffectFailure::Transient(_) | EffectFailure::Later { .. }) => 'T',
         Err(EffectFailure::Definite { .. }) => 'D',
         Err(EffectFailure::Unknown { why: Doubt::Connection, .. }) => 'U',
         Err(EffectFailure::Unknown { .. }) => '?',

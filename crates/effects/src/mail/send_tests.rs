@@ -38,7 +38,7 @@ async fn send(server: &Server) -> Result<Reply, EffectFailure> {
 fn kind(result: &Result<Reply, EffectFailure>) -> char {
     match result {
         Ok(_) => 'K',
-        Err(EffectFailure::Transient(_)) => 'T',
+        Err(EffectFailure::Transient(_) | EffectFailure::Later { .. }) => 'T',
         Err(EffectFailure::Definite { .. }) => 'D',
         Err(EffectFailure::Unknown { why: Doubt::Connection, .. }) => 'U',
         Err(EffectFailure::Unknown { .. }) => '?',

@@ -184,7 +184,7 @@ async fn transport_answers_mean_what_they_mean_elsewhere() {
         let (url, seen) = model(status, content_type, body.to_owned()).await;
         let result = ask(&url).await;
         let as_expected = match &result {
-            Err(EffectFailure::Transient(_)) => transient,
+            Err(EffectFailure::Transient(_) | EffectFailure::Later { .. }) => transient,
             Err(EffectFailure::Definite { .. }) => !transient,
             _ => false,
         };

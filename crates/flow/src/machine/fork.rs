@@ -5,6 +5,7 @@ use super::{
     frame::{Data, Frame, State},
     step::{Move, Step},
     strand::{Above, Strand, StrandId, Waiting},
+    trace::Ending,
 };
 use crate::{error::Failure, program::task::Branch};
 use mandate_kernel::{Labels, canonical_json};
@@ -104,9 +105,9 @@ impl Machine {
 
     /// `then: end` in a branch: it becomes the run, and all others are cut off.
     pub(super) fn only_this(&mut self) {
-        while self.pop().is_some() {}
+        while self.pop(Ending::Completed).is_some() {}
         while let Some((strand, _)) = self.climb() {
-            while self.pop().is_some() {}
+            while self.pop(Ending::Completed).is_some() {}
             let others = self.cut_below(self.at.id);
             self.at.pc = self.at.pc.join(&strand.pc).join(&others);
             (self.at.data, self.at.context) = (strand.data, strand.context);

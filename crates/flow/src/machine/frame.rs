@@ -66,6 +66,8 @@ pub(super) struct TaskFrame {
     /// Where the task itself says to go, over its `then`.
     pub(super) then: Option<Then>,
     pub(super) state: State,
+    /// Its place in the trace.
+    pub(super) trace: usize,
     /// The timer of its `timeout`, while its body runs.
     pub(super) deadline: Option<TimerId>,
 }

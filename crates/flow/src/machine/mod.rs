@@ -14,9 +14,11 @@ mod scope;
 mod step;
 mod strand;
 mod timing;
+mod trace;
 mod trying;
 
 pub use event::{EmitId, EvalId, Evaluation, Event, Intent, Labelled, ListenId, MachineError, Open, Start, TimerId};
+pub use trace::{Ending, TaskTrace};
 
 use crate::{
     Program,
@@ -76,6 +78,7 @@ pub struct Machine {
     deadline: Option<TimerId>,
     ended: bool,
     counts: Counts,
+    trace: trace::Trace,
 }
 
 /// What was counted so far.
@@ -99,6 +102,17 @@ impl Machine {
     /// Begins a run.
     #[must_use]
     pub fn start(program: Arc<Program>, start: Start) -> (Self, Vec<Intent>) {
+        Self::begin(program, start, trace::Trace::default())
+    }
+
+    /// Begins a run that keeps a trace of its tasks ([`Machine::tasks`]); it is the same machine otherwise. `mark`
+    /// stands for the present until [`Machine::mark`] says otherwise.
+    #[must_use]
+    pub fn traced(program: Arc<Program>, start: Start, mark: u64) -> (Self, Vec<Intent>) {
+        Self::begin(program, start, trace::Trace::kept(mark))
+    }
+
+    fn begin(program: Arc<Program>, start: Start, trace: trace::Trace) -> (Self, Vec<Intent>) {
         let input = Data::from(start.input);
         let root = Strand {
             id: StrandId::ROOT,
@@ -121,6 +135,7 @@ impl Machine {
             deadline: None,
             ended: false,
             counts: Counts::default(),
+            trace,
         };
         let intents = machine.drive(Move::Start);
         (machine, intents)
@@ -302,6 +317,7 @@ impl Machine {
 
     fn end(&mut self, failure: Failure) -> Step {
         let labels = failure.labels.join(&self.control_labels());
+        self.trace.end_frames(&self.at.frames, Ending::Faulted);
         self.at.frames.clear();
         Step::End(Intent::Fault { error: failure.error, labels })
     }

@@ -4,6 +4,7 @@ use super::{
     Machine,
     event::Intent,
     frame::{Data, Frame, Purpose, State, TaskFrame},
+    trace::Ending,
 };
 use crate::{
     error::{ErrorKind, Failure, WorkflowError},
@@ -103,12 +104,14 @@ impl Machine {
         let program = self.program.clone();
         let found = program.task_at(*block, *index).and_then(|id| Some((id, program.task(id)?)));
         let Some((id, task)) = found else {
-            self.pop();
+            self.pop(Ending::Completed);
             return Step::Go(Move::BlockDone);
         };
         let path = StepPath(format!("{path}/{}/{}", index + offset, task.name.replace('~', "~0").replace('/', "~1")));
         let raw = self.at.data.clone();
+        let trace = self.trace.begin(task, &path, &self.at.pc);
         self.at.frames.push(Frame::Task(Box::new(TaskFrame {
+            trace,
             task: id,
             path,
             started: self.now,
@@ -202,7 +205,8 @@ impl Machine {
         if truthy(&verdict.value) {
             return self.take_input(task);
         }
-        self.pop();
+        self.trace.skip(&self.at.frames);
+        self.pop(Ending::Completed);
         self.advance(Then::Continue)
     }
 
@@ -311,7 +315,7 @@ impl Machine {
 
     fn leave(&mut self) -> Step {
         let program = self.program.clone();
-        let Some(Frame::Task(frame)) = self.pop() else { return Step::Go(Move::Finish) };
+        let Some(Frame::Task(frame)) = self.pop(Ending::Completed) else { return Step::Go(Move::Finish) };
         let then = frame.then.or_else(|| program.task(frame.task).map(|task| task.then)).unwrap_or(Then::Continue);
         self.at.data = frame.output.unwrap_or(frame.input);
         self.advance(then)
@@ -324,7 +328,7 @@ impl Machine {
             Then::Continue => *index += 1,
             Then::Task(target) => *index = target,
             Then::Exit => {
-                self.pop();
+                self.pop(Ending::Completed);
                 return Step::Go(Move::BlockDone);
             }
             Then::End => return Step::Go(Move::Finish),

@@ -6,6 +6,7 @@ use super::{
     event::{Intent, Open},
     frame::{Data, Frame, Purpose, State, TaskFrame},
     step::{Move, Step},
+    trace::Ending,
 };
 use mandate_kernel::{Labels, StepSeq};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -191,6 +192,7 @@ impl Machine {
             }
             let Some(strand) = self.others.strands.remove(&id) else { continue };
             labels = labels.join(&strand.pc);
+            self.trace.end_frames(&strand.frames, Ending::Cancelled);
             self.others.asked.extend(strand.open().map(Intent::Cancel));
             self.others.ready.retain(|(ready, _)| *ready != id);
         }
@@ -238,10 +240,11 @@ impl Machine {
         }
     }
 
-    /// Takes the top frame off. A deadline of its task is withdrawn.
-    pub(super) fn pop(&mut self) -> Option<Frame> {
+    /// Takes the top frame off; its task ended so. A deadline of its task is withdrawn.
+    pub(super) fn pop(&mut self, ending: Ending) -> Option<Frame> {
         let frame = self.at.frames.pop();
         if let Some(Frame::Task(task)) = &frame {
+            self.trace.end(task, ending);
             let open = task.deadline.map(Open::Timer).into_iter().chain(task.listens().map(Open::Listen));
             self.others.asked.extend(open.map(Intent::Cancel));
         }
@@ -265,6 +268,7 @@ impl Machine {
                     Step::Rest => break,
                     Step::End(intent) => {
                         self.ended = true;
+                        self.trace.end_all();
                         self.others = Others::default();
                         return vec![intent];
                     }

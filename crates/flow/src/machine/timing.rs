@@ -6,6 +6,7 @@ use super::{
     frame::{Data, Frame, Purpose},
     step::{Move, Step},
     strand::{StrandId, Waiting},
+    trace::Ending,
 };
 use crate::{
     error::{ErrorKind, Failure, WorkflowError},
@@ -116,7 +117,7 @@ impl Machine {
             self.others.asked.push(Intent::Cancel(open));
         }
         while self.at.frames.len() > index + 1 {
-            self.pop();
+            self.pop(Ending::Cancelled);
         }
         let path = if of_run { StepPath("/".to_owned()) } else { self.path() };
         let what = if of_run { "the run" } else { "the task" };
@@ -126,7 +127,7 @@ impl Machine {
             Some(Frame::Task(task)) if !of_run => task.deadline = None,
             _ => self.deadline = None,
         }
-        self.pop();
+        self.pop(Ending::Faulted);
         Some(Move::Throw(Failure { error, labels: self.at.pc.clone() }))
     }
 }

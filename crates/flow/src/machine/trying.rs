@@ -4,6 +4,7 @@ use super::{
     Machine,
     frame::{Data, Frame, Purpose, State},
     step::{Move, Step, truthy},
+    trace::Ending,
 };
 use crate::{
     error::{ErrorKind, Failure, WorkflowError, same_type},
@@ -44,7 +45,7 @@ impl Machine {
         let failure = Failure { error: failure.error.at(&self.path()), labels: failure.labels.join(&self.at.pc) };
         while let Some(top) = self.at.frames.last_mut() {
             let Frame::Task(frame) = top else {
-                self.pop();
+                self.pop(Ending::Faulted);
                 continue;
             };
             let kind = program.task(frame.task).map(|task| (task, &task.kind));
@@ -59,7 +60,7 @@ impl Machine {
                     return self.ask(task, catch, Purpose::CatchWhen);
                 }
             }
-            self.pop();
+            self.pop(Ending::Faulted);
         }
         self.fail_above(failure)
     }
@@ -146,7 +147,7 @@ impl Machine {
 
     /// Throws the error in hand again, above the `try` on top.
     fn pass_on(&mut self) -> Step {
-        let Some(Frame::Task(frame)) = self.pop() else { return Step::Go(Move::Finish) };
+        let Some(Frame::Task(frame)) = self.pop(Ending::Faulted) else { return Step::Go(Move::Finish) };
         match frame.state {
             State::Try { caught: Some(failure), .. } => Step::Go(Move::Throw(failure)),
             _ => Step::Go(Move::Finish),

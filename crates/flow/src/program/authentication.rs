@@ -92,6 +92,10 @@ impl Compiler<'_> {
     fn slot(&mut self, ptr: Ptr<'_>, slot: AuthenticationSlot) {
         if slot.supplied {
             self.code.needs.insert(Need::CallerSuppliedCredentials);
+            if !matches!(slot.scheme, "basic" | "bearer" | "digest") {
+                let what = "a credential out of the run's data by another scheme than basic, bearer and digest";
+                self.code.later.push((ptr.to_string(), what));
+            }
         }
         self.code.secrets.extend(slot.secret.clone());
         self.code.authentications.push(AuthenticationSlot { pointer: ptr.to_string(), ..slot });

@@ -112,6 +112,7 @@ impl Compiler<'_> {
             then: Then::Continue,
             scheme: None,
             extended: false,
+            stands_in: true,
             kind,
         });
         id

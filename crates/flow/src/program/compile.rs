@@ -5,6 +5,7 @@ use super::{
     components::Components,
     credential,
     process::Need,
+    protocol::DescribedCall,
     reader::{Ptr, Reader},
     schedule::Schedule,
     task::{BlockId, Filter, Kind, Task, TaskId, Then, Timeout},
@@ -60,6 +61,9 @@ pub(super) struct Code {
     pub(super) authentications: Vec<AuthenticationSlot>,
     pub(super) secrets: BTreeSet<String>,
     pub(super) needs: BTreeSet<Need>,
+    pub(super) described: Vec<DescribedCall>,
+    /// What no run performs yet: where, and what.
+    pub(super) later: Vec<(String, &'static str)>,
     pub(super) subflows: BTreeSet<(String, String, String)>,
     /// Where wild expressions stand.
     pub(super) wild: Option<Diagnostics>,
@@ -251,6 +255,7 @@ impl Compiler<'_> {
             then: Then::Continue,
             scheme: None,
             extended: false,
+            stands_in: false,
             kind: Kind::Refused,
         });
         let condition = map.get("if").and_then(|value| self.reader.expression(ptr.key("if"), value, &inner));
@@ -290,6 +295,7 @@ impl Compiler<'_> {
                 then,
                 scheme,
                 extended: false,
+                stands_in: false,
                 kind,
                 name: std::mem::take(&mut task.name),
                 pointer: std::mem::take(&mut task.pointer),

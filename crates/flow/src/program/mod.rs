@@ -33,6 +33,7 @@ use mandate_kernel::{Digest, FunctionName, canonical_json};
 pub use occasion::{EventFilter, EventStrategy};
 pub use predicate::Predicate;
 pub use process::Need;
+pub use protocol::DescribedCall;
 pub use schedule::{Cron, ReadAs, Schedule};
 pub use schema::Schema;
 use serde_json::Value;
@@ -125,7 +126,7 @@ impl Program {
     /// What compiles and no run performs yet: JSON pointer, and what stands there. For `apply` to refuse.
     #[must_use]
     pub fn not_performed(&self) -> Vec<(String, &'static str)> {
-        let mut found = Vec::new();
+        let mut found = self.code.later.clone();
         if self.code.schedule.is_some() {
             found.push(("/schedule".to_owned(), "`schedule`"));
         }
@@ -135,6 +136,12 @@ impl Program {
             }
         }
         found
+    }
+
+    /// Every `call: openapi` whose description's address is written out, for `apply` to look the operation up.
+    #[must_use]
+    pub fn described_calls(&self) -> &[DescribedCall] {
+        &self.code.described
     }
 
     /// The workflows it starts: namespace, name and version.

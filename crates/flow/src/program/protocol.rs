@@ -41,6 +41,17 @@ const MESSAGING: [&str; 19] = [
     "ws",
 ];
 
+/// A `call: openapi` whose description's address the document writes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedCall {
+    /// JSON pointer (RFC 6901) of `with`.
+    pub pointer: String,
+    /// The description's address.
+    pub uri: String,
+    /// Its `operationId`.
+    pub operation: String,
+}
+
 type Members = Vec<(String, Expression)>;
 
 impl Compiler<'_> {
@@ -138,6 +149,7 @@ impl Compiler<'_> {
             let sensitive = CREDENTIAL_HEADERS.contains(&name.to_ascii_lowercase().as_str());
             if what == "headers" && sensitive && value.as_str().is_some_and(|text| enclosed(text).is_some()) {
                 self.code.needs.insert(Need::CallerSuppliedCredentials);
+                self.code.later.push((at.key(name).to_string(), "a credential in a header out of the run's data"));
             }
         }
         self.reader.template(at, value, scope)
@@ -149,6 +161,12 @@ impl Compiler<'_> {
         let document = self.reader.required(at, map, "document");
         let document = document.and_then(|value| self.resource(at.key("document"), value, scope));
         let operation = self.fixed_text(at, map, "operationId");
+        if let (Some(uri), Some(id)) =
+            (literal_uri(map.get("document")), map.get("operationId").and_then(Value::as_str))
+        {
+            let described = DescribedCall { pointer: at.to_string(), uri: uri.to_owned(), operation: id.to_owned() };
+            self.code.described.push(described);
+        }
         let mut members = self.answer(at, map)?;
         let parameters = match map.get("parameters") {
             Some(value) => self.open(at.key("parameters"), value, scope)?,
@@ -268,6 +286,13 @@ impl Compiler<'_> {
         }
         self.reader.template(at, value, scope)
     }
+}
+
+/// The address of an external resource, where no expression makes it.
+fn literal_uri(resource: Option<&Value>) -> Option<&str> {
+    let endpoint = resource?.get("endpoint")?;
+    let uri = endpoint.as_str().or_else(|| endpoint.get("uri")?.as_str())?;
+    (!uri.contains(['{', '$'])).then_some(uri)
 }
 
 fn is_host(host: &str) -> bool {

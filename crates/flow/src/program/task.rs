@@ -46,6 +46,8 @@ pub(crate) struct Task {
     /// Whether it is not written in the document, but stands around a task for its extensions. Its raw
     /// input is the variable [`EXTENDED`] inside.
     pub(crate) extended: bool,
+    /// Whether the document does not write it: it stands in for others, and in no trace.
+    pub(crate) stands_in: bool,
     /// What it does.
     pub(crate) kind: Kind,
 }

@@ -275,7 +275,7 @@ const CALLS: &[Row] = &[
         "CallOpenAPI.* externalResource.*",
         "do: [{a: {call: openapi, with: {document: {name: n, endpoint: 'https://h.example/o.json'}, operationId: o, parameters: {p: 1}, output: raw, redirect: false}}}]",
         Yes,
-        "as a call of the registered function `openapi`, where the project has one",
+        "OpenAPI 3.0 and 3.1, Swagger 2.0; the description is the function's that stands for it, and is never fetched",
     ),
     (
         "gRPC",
@@ -357,7 +357,7 @@ const AUTHENTICATION: &[Row] = &[
         "",
         "do: [{a: {call: http, with: {method: get, endpoint: {uri: 'https://h.example', authentication: {bearer: {token: '${ .t }'}}}}}}]",
         Switch("caller-supplied-credentials"),
-        "",
+        "basic, bearer and digest; for conformance tests only",
     ),
     (
         "a credential in the document",

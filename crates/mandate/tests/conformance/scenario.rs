@@ -5,6 +5,7 @@ use super::live::{KEY, Live};
 use super::petstore::Petstore;
 use super::steps::{self, Ended};
 use crate::house::House;
+use crate::house::process::unused_port;
 use gherkin::{GherkinEnv, Scenario};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -42,53 +43,87 @@ pub(crate) enum Outcome {
     Failed(String),
 }
 
+/// Why a scenario's workflow did not run to its end.
+enum NotRun {
+    /// It was refused when it was applied, with this answer.
+    Rejected(String),
+    Failed(String),
+}
+
 /// The house, and the services that stand in for those on the internet.
 pub(crate) struct Stage {
     house: House,
+    #[expect(dead_code, reason = "the house lives in it")]
+    folder: tempfile::TempDir,
     petstore: Petstore,
     guarded: Guarded,
     live: Live,
     played: Cell<usize>,
 }
 
+/// Functions that scenarios' Workers may call.
+const FUNCTIONS: [&str; 4] = ["services", "passes-on", "petstore", "shop"];
+
 impl Stage {
     pub(crate) fn set() -> Self {
-        let (house, petstore) = (House::start(), Petstore::start());
-        let stage = Self { house, petstore, guarded: Guarded::start(), live: Live::start(), played: Cell::new(0) };
-        let url = stage.petstore.url();
-        stage.apply(&[
-            manifest("Connection", "finance/services", json!({"environments": {"sandbox": {"url": url, "audience": url}}})),
+        let folder = tempfile::tempdir().unwrap();
+        // For the kit's Basic scenario alone, which has its credential in its input.
+        let switches = [("MANDATE_DEV_ALLOW", "caller-supplied-credentials")];
+        let house = House::start_with(&folder.path().join("data"), unused_port(), &switches);
+        let house = house.unwrap_or_else(|e| panic!("{}", e.why));
+        let (petstore, guarded) = (Petstore::start(), Guarded::start());
+        let stage = Self { house, folder, petstore, guarded, live: Live::start(), played: Cell::new(0) };
+        stage.apply(&stage.furniture()).unwrap();
+        stage.furnish_guarded();
+        stage
+    }
+
+    /// Connections, functions and rights of the project.
+    fn furniture(&self) -> Vec<Value> {
+        let url = self.petstore.url();
+        let call = |name: &str, model: &str, effect: &str, target: Value| {
+            let impact = if effect == "read" { "read-only" } else { "action-taking" };
+            let spec = json!({
+                "effect": effect, "model": model, "class": {"impact": impact, "data": ["internal"]},
+                "returns": {"confidentiality": "internal", "integrity": "authoritative"}, "retry": {"attempts": 1},
+                "target": {"call": target},
+            });
+            manifest("Function", &format!("finance/{name}"), spec)
+        };
+        let described = |methods: &[&str], uri: String, document: Value| {
+            json!({
+                "protocol": "openapi", "connection": "services", "methods": methods,
+                "document": {"uri": uri, "content": document},
+            })
+        };
+        let http = || json!({"protocol": "http", "connection": "services", "methods": ["GET"]});
+        let of_lead = |name: &str, role: &str| {
+            let spec = json!({"subjects": ["user:finance-lead"], "role": role, "on": {"project": "finance"}});
+            manifest("RoleBinding", &format!("finance/{name}"), spec)
+        };
+        let petstore = described(&["GET"], format!("{url}/v2/swagger.json"), self.petstore.described());
+        let shop = described(&["POST"], format!("{url}/shop/openapi.json"), self.petstore.shop());
+        vec![
             manifest(
-                "Function",
+                "Connection",
                 "finance/services",
-                json!({
-                    "effect": "read", "model": "workflow-bound", "class": {"impact": "read-only", "data": ["internal"]},
-                    "returns": {"confidentiality": "internal", "integrity": "authoritative"}, "retry": {"attempts": 1},
-                    "target": {"call": {"protocol": "http", "connection": "services", "methods": ["GET"]}},
-                }),
+                json!({"environments": {"sandbox": {"url": url, "audience": url}}}),
             ),
+            call("services", "workflow-bound", "read", http()),
+            call("passes-on", "user-passthrough", "read", http()),
+            call("petstore", "workflow-bound", "read", petstore),
+            call("shop", "workflow-bound", "once", shop),
             manifest(
                 "Entitlement",
                 "finance/services",
                 json!({
                     "subjects": ["group:finance-leads"], "environments": ["sandbox"], "scopes": [], "audiences": [url],
-                    "functions": {"services": {}},
+                    "functions": {"services": {}, "passes-on": {}, "petstore": {}, "shop": {}},
                 }),
             ),
-            manifest(
-                "RoleBinding",
-                "finance/lead-runs-scenarios",
-                json!({"subjects": ["user:finance-lead"], "role": "runner", "on": {"project": "finance"}}),
-            ),
-            manifest(
-                "RoleBinding",
-                "finance/lead-audits-scenarios",
-                json!({"subjects": ["user:finance-lead"], "role": "auditor", "on": {"project": "finance"}}),
-            ),
-        ])
-        .unwrap();
-        stage.furnish_guarded();
-        stage
+            of_lead("lead-runs-scenarios", "runner"),
+            of_lead("lead-audits-scenarios", "auditor"),
+        ]
     }
 
     /// The services that want credentials, and their secrets in the vault.
@@ -130,33 +165,37 @@ impl Stage {
 
     fn act(&self, scenario: &Scenario) -> Result<(), String> {
         let script = steps::read(scenario)?;
-        // Two public services are stood in for; nothing else of a document is touched.
-        let local = |text: &str| {
-            let (pets, guarded) = (self.petstore.url(), self.guarded.url());
-            let public = [
-                ("https://petstore.swagger.io", pets),
-                ("https://httpbin.org", pets),
-                ("https://guarded.example", guarded),
-                ("65535", self.live.greeter_port()),
-            ];
-            public.iter().fold(text.to_owned(), |text, (public, local)| text.replace(public, local))
-        };
+        // Public services are stood in for; nothing else of a document is touched.
+        let (here, guarded) = (self.petstore.url(), self.guarded.url());
+        let stand_ins = [
+            ("https://petstore.swagger.io", here),
+            ("https://httpbin.org", here),
+            ("https://services.example", here),
+            ("https://guarded.example", guarded),
+            ("65535", self.live.greeter_port()),
+        ];
+        let local =
+            |text: &str| stand_ins.iter().fold(text.to_owned(), |text, (public, here)| text.replace(public, here));
         let document = yaml(&local(&script.document))?;
         let input = script.input.as_deref().map(yaml).transpose()?.unwrap_or_else(|| json!({}));
-        let ended = self.run(&document, &input)?;
+        let ended = match self.run(&document, &input) {
+            Ok(ended) => ended,
+            Err(NotRun::Rejected(answer)) => return script.rejected(&answer).unwrap_or(Err(answer)),
+            Err(NotRun::Failed(why)) => return Err(why),
+        };
         script.claims.iter().try_for_each(|claim| claim.check(&ended))
     }
 
-    fn run(&self, document: &Value, input: &Value) -> Result<Ended, String> {
+    fn run(&self, document: &Value, input: &Value) -> Result<Ended, NotRun> {
         self.played.set(self.played.get() + 1);
         let name = format!("finance/scenario-{}", self.played.get());
         let mut worker = json!({
             "document": document, "class": {"impact": "action-taking", "data": ["internal"]}, "environments": ["sandbox"],
-            "defaultEnvironment": "sandbox", "functions": ["services"],
+            "defaultEnvironment": "sandbox", "functions": FUNCTIONS,
             "artifact": {"name": "output", "mediaType": "application/json"},
         });
         let bound = Self::besides(document, &mut worker);
-        self.apply(&[manifest("Worker", &name, worker)])?;
+        self.apply(&[manifest("Worker", &name, worker)]).map_err(NotRun::Rejected)?;
         for (function, credential) in bound {
             let give = ["grants", "give", credential, "--worker", &name, "--function", function];
             self.house.cli_as("finance-director", &give).exits(0);
@@ -165,7 +204,7 @@ impl Stage {
         let start = json!({"worker": name, "purpose": "conformance", "input": input});
         let started = self.house.http("POST", "/v1/runs", Some(&token), Some(&start));
         if started.status != 201 {
-            return Err(format!("not started: {}", String::from_utf8_lossy(&started.body)));
+            return Err(NotRun::Failed(format!("not started: {}", String::from_utf8_lossy(&started.body))));
         }
         let run = started.json()["run"].as_str().unwrap().to_owned();
         let begun = Instant::now();
@@ -175,12 +214,12 @@ impl Stage {
                 break view;
             }
             if begun.elapsed() > PATIENCE {
-                return Err(format!("it did not end in {} s: {view}", PATIENCE.as_secs()));
+                return Err(NotRun::Failed(format!("it did not end in {} s: {view}", PATIENCE.as_secs())));
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let output = (view["state"] == "completed").then(|| self.output(&run)).transpose()?;
-        let tasks = self.house.http("GET", &format!("/v1/runs/{run}/tasks"), Some(&token), None);
+        let output = (view["state"] == "completed").then(|| self.output(&run)).transpose().map_err(NotRun::Failed)?;
+        let tasks = self.house.http("GET", &format!("/v1/runs/{run}/tasks?limit=500"), Some(&token), None);
         let tasks = if tasks.status == 200 { tasks.json()["items"].clone() } else { Value::Null };
         Ok(Ended { view, output, tasks: tasks.as_array().cloned().unwrap_or_default() })
     }

@@ -1,4 +1,31 @@
-//! The steps of scenarios, as the kit's guide words them.
+//! The steps of scenarios, as the kit's guide words them, and a few of our own.
+//!
+//! Before the run:
+//!
+//!     Given a workflow with definition:                       the document, below
+//!     And given the workflow input is:                        the input, below; `{}` where there is none
+//!     When the workflow is executed
+//!
+//! How it ended; a text below is YAML:
+//!
+//!     the workflow should complete | fault | be cancelled
+//!     the workflow should complete with output:               exactly this
+//!     the workflow should fault with error:                   an error with at least these members
+//!     the workflow output should have properties 'A', 'B.C'
+//!     the workflow output should have a 'A.B' property with value:
+//!     the workflow output should have a 'A' property containing N items
+//!
+//! Which tasks ran (`GET /v1/runs/{run}/tasks`), in the order in which they began; of a task that began more than
+//! once the first counts:
+//!
+//!     TASK should run first | last
+//!     TASK should run before | after OTHER
+//!     TASK should complete | fault | be cancelled
+//!
+//! Ours:
+//!
+//!     the workflow should be rejected                         it is refused when it is applied
+//!     the workflow should be rejected because of 'TEXT'       and the answer says that
 
 use super::scenario::yaml;
 use gherkin::Scenario;
@@ -23,6 +50,7 @@ pub(crate) struct Script {
 
 /// What a scenario says of the end.
 pub(crate) enum Claim {
+    Rejected(Option<String>),
     Completes,
     Cancelled,
     Faults,
@@ -71,6 +99,8 @@ fn claim_of(text: &str, doc: impl Fn() -> Result<Value, String>) -> Result<Claim
         ["the", "workflow", "should", "complete"] => Ok(Claim::Completes),
         ["the", "workflow", "should", "be", "cancelled"] => Ok(Claim::Cancelled),
         ["the", "workflow", "should", "fault"] => Ok(Claim::Faults),
+        ["the", "workflow", "should", "be", "rejected"] => Ok(Claim::Rejected(None)),
+        ["the", "workflow", "should", "be", "rejected", "because", "of", ..] => Ok(Claim::Rejected(Some(first(text)?))),
         ["the", "workflow", "should", "complete", "with", "output:"] => doc().map(Claim::CompletesWith),
         ["the", "workflow", "should", "fault", "with", "error:"] => doc().map(Claim::FaultsWith),
         ["the", "workflow", "output", "should", "have", "properties", ..] => Ok(Claim::Has(quoted(text))),
@@ -95,6 +125,7 @@ impl Claim {
     pub(crate) fn check(&self, ended: &Ended) -> Result<(), String> {
         let state = |wanted: &str| must(ended.view["state"] == wanted, || format!("not {wanted}: {}", ended.view));
         match self {
+            Self::Rejected(_) => Err(format!("it was not rejected: {}", ended.view)),
             Self::Completes => state("completed"),
             Self::Cancelled => state("cancelled"),
             Self::Faults => state("faulted"),
@@ -135,6 +166,19 @@ impl Claim {
                 must(found == *wanted, || format!("{task} is {found}, not {wanted}"))
             }
         }
+    }
+}
+
+impl Script {
+    /// What the scenario says of a rejection: nothing, or whether this answer is the one it means.
+    pub(crate) fn rejected(&self, answer: &str) -> Option<Result<(), String>> {
+        self.claims.iter().find_map(|claim| match claim {
+            Claim::Rejected(None) => Some(Ok(())),
+            Claim::Rejected(Some(why)) => {
+                Some(must(answer.contains(why.as_str()), || format!("nothing of `{why}` in: {answer}")))
+            }
+            _ => None,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Everything that was seen, and where.
+#[derive(Default)]
 pub(crate) struct Seen(pub(crate) Vec<(String, Vec<u8>)>);
 
 impl Seen {
@@ -80,7 +81,7 @@ pub(crate) fn answers(house: &House, run: &str, seen: &mut Seen) {
         let token = house.token(account);
         let kinds = ["worker", "function", "connection", "credential", "policy", "rolebinding", "entitlement"];
         let mut paths: Vec<String> = kinds.iter().map(|kind| format!("/v1/resources/{kind}?limit=500")).collect();
-        for tail in ["", "/entries", "/passport", "/artifact"] {
+        for tail in ["", "/entries", "/tasks", "/passport", "/artifact"] {
             paths.push(format!("/v1/runs/{run}{tail}"));
         }
         for path in

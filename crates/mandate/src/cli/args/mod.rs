@@ -236,6 +236,17 @@ pub(crate) enum RunsCommand {
         #[arg(long, value_name = "JSON", conflicts_with = "did_not_happen")]
         value: Option<String>,
     },
+    /// List the tasks that began, in that order, also those without effects.
+    Tasks {
+        /// Which run.
+        run: RunId,
+        /// How many at most.
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+        /// Go on after this cursor: the `next` of the page before.
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<String>,
+    },
     /// Tell a run step by step: who, by what authority, to where, and why it was allowed.
     Explain {
         /// Which one.

@@ -25,6 +25,7 @@ pub(in crate::cli) async fn runs(session: &Session<'_>, command: RunsCommand) ->
         RunsCommand::Resolve { run, step, happened, value, did_not_happen: _ } => {
             resolve(session, &run, step, happened, value).await
         }
+        RunsCommand::Tasks { run, limit, cursor } => tasks(session, &run, limit, cursor).await,
         RunsCommand::Explain { run } => explain::explain(session, &run).await,
     }
 }
@@ -46,6 +47,30 @@ async fn list(
 async fn get(session: &Session<'_>, run: &RunId) -> Result<Exit, CliError> {
     let found = session.client()?.json(Call::get(&format!("/v1/runs/{run}"))).await?;
     session.out().value(&found, state::one)?;
+    Ok(Exit::Done)
+}
+
+/// Which tasks ran, in the order in which they began.
+async fn tasks(
+    session: &Session<'_>,
+    run: &RunId,
+    limit: Option<u32>,
+    cursor: Option<String>,
+) -> Result<Exit, CliError> {
+    let path = format!("/v1/runs/{run}/tasks");
+    let call = Call::get(&path).query("limit", limit).query("cursor", cursor);
+    let found = session.client()?.json(call).await?;
+    let out = session.out();
+    out.value(&found, |found| {
+        let row = |task: &Value| ["began", "ended", "state", "name", "path"].map(|key| cell(task, key)).to_vec();
+        let told = table(&["began", "ended", "state", "task", "path"], items(found).iter().map(row), "no task began");
+        if found.get("partial").and_then(Value::as_bool) == Some(true) {
+            format!("{told}\nonly tasks that no data decided on; the others are for whoever may read the run's results")
+        } else {
+            told
+        }
+    })?;
+    more(&out, &found, "--cursor");
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,7 @@
 //! Manifests and policies from files, checked as far as that is possible here, each part of them with
 //! the place it was read from.
 
+mod beside;
 mod credential;
 mod walk;
 
@@ -13,7 +14,7 @@ use mandate_flow::{Diagnostic, Program};
 use mandate_kernel::{Limits, Project, ResourceName};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Findings that are shown.
 const TOLD: usize = 101;
@@ -256,7 +257,8 @@ fn read(source: Source, mut value: Value, path: &Path) -> Result<Loaded, Vec<Fin
     if value.get("kind").and_then(Value::as_str) == Some("Worker") {
         match value.pointer("/spec/document") {
             Some(Value::String(file)) => {
-                let (read, text) = read_document(&source, path, file).map_err(|finding| vec![*finding])?;
+                let (read, text) =
+                    beside::read(&source, path, file, "/spec/document").map_err(|finding| vec![*finding])?;
                 let parsed = compile(read, &text)?;
                 if let (Some(slot), Some(spanned)) = (value.pointer_mut("/spec/document"), &parsed.spanned) {
                     *slot = spanned.value().clone();
@@ -270,6 +272,7 @@ fn read(source: Source, mut value: Value, path: &Path) -> Result<Loaded, Vec<Fin
             }
         }
     }
+    beside::inline_description(&source, &mut value, path).map_err(|finding| vec![*finding])?;
     let typed = Manifest::from_json(value.clone()).and_then(|manifest| Ok((stored(&manifest.typed()?), manifest)));
     match typed {
         Ok((stored, Manifest { kind, metadata, .. })) => {
@@ -289,30 +292,6 @@ fn stored(spec: &Spec) -> Value {
         Spec::Policy(spec) => json!(spec),
         Spec::Worker(spec) => json!(spec),
     }
-}
-
-/// The document's file must lie in the manifest's folder or below it, links included.
-fn read_document(manifest: &Source, path: &Path, file: &str) -> Result<(PathBuf, String), Box<Finding>> {
-    let refuse = |message: String, help: Option<&str>| {
-        Box::new(manifest.finding("manifest.document", "/spec/document", &message, help))
-    };
-    let outside = || {
-        let message = format!("`{file}` is outside the manifest's folder");
-        refuse(message, Some("put the document beside its manifest and name it by a relative path"))
-    };
-    let relative = Path::new(file);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(outside());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let target = folder.join(relative);
-    let unreadable = |e: std::io::Error| refuse(format!("`{file}` can't be read: {e}"), None);
-    let real = target.canonicalize().map_err(unreadable)?;
-    if !real.starts_with(folder.canonicalize().map_err(unreadable)?) {
-        return Err(outside());
-    }
-    let text = files::read_text(&target, MAX_FILE).map_err(|error| refuse(error.to_string(), None))?;
-    Ok((target, text))
 }
 
 /// Compiles a document, so that what is wrong in it shows at its line and column.

@@ -19,7 +19,7 @@ fn shop() -> Value {
     json!({"environments": {"sandbox": {"url": "https://shop.example/v2"}}})
 }
 
-fn prepared(effect: &CallEffect, arguments: Value) -> Result<Prepared, PrepareError> {
+pub(super) fn prepared(effect: &CallEffect, arguments: Value) -> Result<Prepared, PrepareError> {
     let run = RunId::generate(Timestamp::from_secs(1), &SystemEntropy).unwrap();
     effect.prepare(&Call {
         step: StepKey { run, seq: StepSeq(1), attempt: Attempt(1) },
@@ -29,7 +29,7 @@ fn prepared(effect: &CallEffect, arguments: Value) -> Result<Prepared, PrepareEr
     })
 }
 
-fn request(effect: &CallEffect, arguments: Value) -> CanonicalRequest {
+pub(super) fn request(effect: &CallEffect, arguments: Value) -> CanonicalRequest {
     match prepared(effect, arguments).unwrap().request {
         Request::Http(request) => request,
         other => panic!("{other:?}"),
@@ -169,5 +169,45 @@ fn a_refusal_repeats_nothing_that_may_be_data() {
     ] {
         let why = prepared(&reads, given).unwrap_err().to_string();
         assert!(!why.to_ascii_lowercase().contains("canary-7"), "{why}");
+    }
+}
+
+/// A credential of the run's data goes by functions made for it, into its header at the edge alone.
+#[test]
+fn a_supplied_credential_goes_by_its_own_functions_and_stays_out_of_the_request() {
+    let mut connection = shop();
+    connection["environments"]["sandbox"]["audience"] = json!("https://shop.example");
+    let supplied = |scheme: &str, supplied: Value| {
+        let authentication = json!({"scheme": scheme, "supplied": supplied});
+        json!({"method": "get", "endpoint": {"uri": "https://shop.example/v2/x", "authentication": authentication}})
+    };
+    let basic = supplied("basic", json!({"username": "ann", "password": "canary-8812"}));
+    let other = effect("read", &["GET"], shop());
+    assert!(prepared(&other, basic.clone()).is_err());
+    let function = json!({
+        "effect": "read", "model": "user-passthrough",
+        "target": {"call": {"protocol": "http", "connection": "shop", "methods": ["GET"]}},
+    });
+    let function: FunctionSpec = serde_json::from_value(function).unwrap();
+    function.check().unwrap();
+    let mandate_directory::Target::Call(target) = function.target.clone() else { panic!("no call") };
+    let transport = Arc::new(Transport::new(Limits::DEFAULT).unwrap());
+    let passes_on = CallEffect::new(function, target, Some(serde_json::from_value(connection).unwrap()), transport);
+    let made = prepared(&passes_on, basic.clone()).unwrap();
+    // No lease is made for it, and nothing of it is in what is judged and shown.
+    assert_eq!(made.slot, None);
+    assert!(!made.request.text().contains("canary-8812"));
+    let taken = passes_on.supplied(basic.pointer("/endpoint/authentication")).unwrap().unwrap();
+    let policy = mandate_identity::Authentication::Basic { username: Some("ann".to_owned()) };
+    assert_eq!(taken.slot, Slot::Authorization { policy, md5: false });
+    assert_eq!(taken.secret.expose(), "canary-8812");
+    for wrong in [
+        json!({"method": "get", "endpoint": "https://shop.example/v2/x"}),
+        supplied("basic", json!({"username": "canary-8812"})),
+        supplied("bearer", json!({"token": "canary-8812\r\nX: y"})),
+        supplied("oauth2", json!({"username": "a", "password": "canary-8812"})),
+    ] {
+        let why = prepared(&passes_on, wrong).unwrap_err().to_string();
+        assert!(!why.contains("canary-8812"), "{why}");
     }
 }
