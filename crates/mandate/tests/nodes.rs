@@ -9,6 +9,8 @@ mod server;
 
 #[path = "nodes/across.rs"]
 mod across;
+#[path = "nodes/cicd.rs"]
+mod cicd;
 #[path = "nodes/clients.rs"]
 mod clients;
 #[path = "nodes/cluster.rs"]
@@ -19,3 +21,6 @@ mod loss;
 mod receiver;
 #[path = "nodes/rolling.rs"]
 mod rolling;
+#[path = "product/receiver.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod system;

@@ -91,8 +91,17 @@ pub(crate) fn publish(step: &str) -> Value {
 }
 
 impl Cluster {
+    /// One node, over SQLite.
+    pub(crate) fn alone() -> Self {
+        Self::over(None, 1, 10)
+    }
+
     /// So many nodes, whose claims last so many seconds.
     pub(crate) fn start(database: Database, nodes: usize, lease: u64) -> Self {
+        Self::over(Some(&database), nodes, lease)
+    }
+
+    fn over(database: Option<&Database>, nodes: usize, lease: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let (signer, _) = Ed25519Signer::generate(&SystemEntropy).unwrap();
@@ -100,22 +109,25 @@ impl Cluster {
         let mut witness = mandate();
         witness.args(["witness", "--data-dir"]).arg(at("witness")).arg("--trust-logs").arg(at("data-0/trust.json"));
         let witness = Process::start(&mut witness, &at("witness.log"));
-        for (name, url) in [("store.url", &database.url), ("owner.url", &database.owner_url)] {
+        let urls = database.map(|database| [("store.url", &database.url), ("owner.url", &database.owner_url)]);
+        for (name, url) in urls.into_iter().flatten() {
             std::fs::write(at(name), format!("{url}\n")).unwrap();
             std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o600)).unwrap();
         }
         let ports: Vec<u16> = (0..nodes).map(|_| unused_port()).collect();
         let mut cluster = Self { folder, signer, witness, ports, nodes: Vec::new() };
         for node in 0..nodes {
-            cluster.configure(node, lease);
+            cluster.configure(node, lease, database.is_some());
             let process = cluster.process(node);
             cluster.nodes.push(Some(process));
         }
         cluster
     }
 
-    fn configure(&self, node: usize, lease: u64) {
+    fn configure(&self, node: usize, lease: u64, shared: bool) {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
+        let postgres = json!({"url": {"file": at("store.url")}, "ownerUrl": {"file": at("owner.url")}});
+        let store = if shared { json!({"postgres": postgres}) } else { json!({"sqlite": {}}) };
         let config = json!({
             "listen": format!("127.0.0.1:{}", self.ports[node]),
             "publicUrl": format!("http://127.0.0.1:{}", self.ports[0]),
@@ -123,7 +135,7 @@ impl Cluster {
             "logName": "mandate.example",
             "rootKey": {"file": at("root.key")},
             "witness": {"url": self.witness.1["url"], "vkey": self.witness.1["vkey"]},
-            "store": {"postgres": {"url": {"file": at("store.url")}, "ownerUrl": {"file": at("owner.url")}}},
+            "store": store,
             "node": {"name": format!("n{node}"), "leaseSeconds": lease, "drainSeconds": 30},
             "throttle": {"startsByPersonPerMinute": 0, "startsInTenantPerMinute": 0},
             "tenants": [{
