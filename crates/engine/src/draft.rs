@@ -7,7 +7,7 @@ use mandate_journal::{
     RunStatus, SealedPayload, TimerChange, Transition,
 };
 use mandate_kernel::{RunId, Tenant, Timestamp};
-use mandate_ledger::{Entry, Event, EventKind, RunLink};
+use mandate_ledger::{Details, Entry, Event, EventKind, RunLink};
 use serde_json::Value;
 
 /// A transition in the making. Cloning one keeps a point to go back to when a decision has to be made
@@ -86,7 +86,7 @@ impl Draft {
         at: Timestamp,
         kind: EventKind,
         actor: String,
-        details: Value,
+        details: impl Details,
     ) -> Result<(), EngineError> {
         let link = RunLink { run: self.run.clone(), seq: self.chain.next, prev: self.chain.last };
         let event = Event { time: at, tenant: self.tenant.clone(), kind, actor, run: Some(link), details };
@@ -119,6 +119,11 @@ impl Draft {
 
     pub(crate) fn timer(&mut self, change: TimerChange) {
         self.timers.push(change);
+    }
+
+    /// Whether a timer is set by it, which may be the next that is due.
+    pub(crate) fn sets_timer(&self) -> bool {
+        self.timers.iter().any(|change| matches!(change, TimerChange::Set(_)))
     }
 
     pub(crate) fn payload(&mut self, payload: SealedPayload) {

@@ -3,8 +3,9 @@
 use crate::board::{Aside, Waits};
 use crate::driver::{Driver, StepEnd, problem_of};
 use crate::meter::Mark;
+use crate::record::{LeaseEnded, Observed, StepSucceeded};
 use crate::step::{Wanted, retry_timer};
-use crate::{Engine, EngineError, record};
+use crate::{Engine, EngineError};
 use mandate_flow::{ErrorKind, Event, Failure, Labelled, WorkflowError};
 use mandate_gate::{EffectFailure, Reply};
 use mandate_journal::{Doubt, EventBody, LeaseChange, LeaseRecord, Outcome, Problem};
@@ -75,11 +76,16 @@ impl Driver {
             now,
             EventKind::StepSucceeded,
             self.actor(),
-            json!({
-                "step": wanted.seq, "attempt": attempt, "function": wanted.function, "output": record::commitment(&stored),
-                "observed": {"reply_digest": reply.observed}, "claimed_by_remote": reply.claimed.by_remote,
-                "checks": checked, "token_digest": token,
-            }),
+            StepSucceeded {
+                attempt,
+                checks: &checked,
+                claimed_by_remote: &reply.claimed.by_remote,
+                function: &wanted.function,
+                observed: Observed { reply_digest: reply.observed },
+                output: &stored,
+                step: wanted.seq,
+                token_digest: token,
+            },
         )?;
         self.event(now, EventBody::Returned { step: wanted.seq, attempt, outcome: Outcome::Value(stored) });
         let returned = Labelled { value: reply.value, labels };
@@ -197,10 +203,15 @@ impl Driver {
         };
         let at = engine.ports.clock.now();
         self.draft.lease(LeaseChange::End { lease: record.lease.clone(), at });
-        let details = json!({
-            "lease": record.lease, "credential": record.credential, "version": record.version, "step": record.step.seq,
-            "why": "step ended", "revoked_at_provider": end.revoked_at_provider, "residual_until": end.residual,
-        });
+        let details = LeaseEnded {
+            credential: &record.credential,
+            lease: &record.lease,
+            residual_until: end.residual,
+            revoked_at_provider: end.revoked_at_provider,
+            step: record.step.seq,
+            version: record.version,
+            why: "step ended",
+        };
         self.draft.entry(at, EventKind::LeaseEnded, "system:vault".to_owned(), details)
     }
 }

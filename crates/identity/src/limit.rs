@@ -93,7 +93,7 @@ fn is_plain(text: &str) -> bool {
 /// The limits on a function's arguments, each at a JSON pointer (RFC 6901) into them. An argument
 /// without a limit is free; an argument with one must be there. Empty: any arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<String, Limit>", into = "BTreeMap<String, Limit>")]
+#[serde(try_from = "BTreeMap<String, Limit>")]
 pub struct ArgumentLimits(BTreeMap<String, Limit>);
 
 impl ArgumentLimits {

@@ -26,7 +26,7 @@ macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $check:path, $error:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {

@@ -35,19 +35,18 @@ pub struct MintedEnvelope {
     pub token: Secret<String>,
     /// SHA-256 of the signed form: how everything else names it.
     pub digest: Digest,
-    /// The claims, for the ledger. Without the signature nobody can present them as an envelope.
-    pub claims: Value,
     envelope: Envelope,
 }
 
 impl MintedEnvelope {
     fn new(envelope: Envelope) -> Self {
-        Self {
-            token: Secret::new(envelope.token().to_owned()),
-            digest: envelope.digest(),
-            claims: claims(envelope.token()),
-            envelope,
-        }
+        Self { token: Secret::new(envelope.token().to_owned()), digest: envelope.digest(), envelope }
+    }
+
+    /// The claims. Without the signature nobody can present them as an envelope.
+    #[must_use]
+    pub fn claims(&self) -> Value {
+        claims(self.envelope.token())
     }
 
     /// When it ends.
@@ -69,7 +68,7 @@ impl MintedEnvelope {
     }
 }
 
-/// The middle part of a token we have just signed.
+/// The middle part of a token of ours.
 fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).and_then(|part| base64url_decode(part).ok());
     payload.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null)

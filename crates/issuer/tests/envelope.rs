@@ -41,7 +41,7 @@ fn an_attempts_envelope_is_short_lived_narrow_and_tells_where_it_is() {
     assert_eq!(read.authority().functions.len(), 1);
     // Without predecessors: right after the run's own.
     let first = issuer.envelope(&run, &allowed, &[]).unwrap();
-    assert_eq!(first.claims["rctx"]["predecessors"], serde_json::json!([run.digest]));
+    assert_eq!(first.claims()["rctx"]["predecessors"], serde_json::json!([run.digest]));
 }
 
 #[test]
@@ -50,9 +50,9 @@ fn the_ledgers_part_can_not_be_presented() {
     let issuer = issuer(&clock);
     let run = issuer.start(start(&facts())).unwrap();
     let signature = run.token.expose().rsplit('.').next().unwrap().to_owned();
-    let text = run.claims.to_string();
-    assert!(run.claims.is_object() && !text.contains(&signature));
-    assert_eq!(run.claims["txn"], "run_01J9ZK3Y4T6W8Q2N5R7VX0ABCD");
+    let text = run.claims().to_string();
+    assert!(run.claims().is_object() && !text.contains(&signature));
+    assert_eq!(run.claims()["txn"], "run_01J9ZK3Y4T6W8Q2N5R7VX0ABCD");
 }
 
 #[test]

@@ -176,7 +176,7 @@ async fn a_workflow_bound_token_names_the_worker_alone() {
     let hop = issuer.hop(&permit, jti(), &envelope).unwrap().unwrap();
     let claims = claims(&issuer, &hop, &audience(AUDIENCE), clock.now());
     assert_eq!((claims.sub.as_str(), claims.act), ("worker:finance/quarterly-summary", None));
-    assert_eq!(envelope.claims["sub"], "user:finance-lead", "the initiator is in the envelope");
+    assert_eq!(envelope.claims()["sub"], "user:finance-lead", "the initiator is in the envelope");
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn a_step_that_rests_on_a_grant_has_nothing_to_pass_on() {
     let slot = Some(Slot::Header { name: "x-api-key".to_owned(), prefix: String::new() });
     let (envelope, permit) = admitted(&issuer, facts, Prepared { slot, audience: None, ..http() }).await;
     assert!(issuer.hop(&permit, jti(), &envelope).unwrap().is_none());
-    let authority = &envelope.claims["rctx"]["authority"];
+    let authority = &envelope.claims()["rctx"]["authority"];
     assert_eq!((&authority["scopes"], &authority["functions"]), (&json!([]), &json!({})));
 }
 

@@ -4,12 +4,12 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// A SHA-256 digest. Text form: `sha256:` and 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest([u8; 32]);
 
 /// Why a text is not a digest, or not base64.
@@ -27,7 +27,9 @@ impl Digest {
     /// The digest of one byte string.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self::of_parts(&[bytes])
+        let mut out = [0u8; 32];
+        out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+        Self(out)
     }
 
     /// The digest of a concatenation. The caller makes the parts unambiguous.
@@ -78,13 +80,41 @@ impl Digest {
     /// The 64 hexadecimal digits, without the prefix.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        Text::of(self).as_str().chars().skip(PREFIX.len()).collect()
+    }
+}
+
+/// What the text form begins with.
+const PREFIX: &str = "sha256:";
+
+/// A digest's text form, without a place on the heap: digests are written many times in each step.
+struct Text([u8; PREFIX.len() + 64]);
+
+impl Text {
+    fn of(digest: &Digest) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        let digits = digest.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+        let mut text = [0u8; PREFIX.len() + 64];
+        text.iter_mut().zip(PREFIX.bytes().chain(digits)).for_each(|(to, from)| *to = from);
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        // It is ASCII by construction.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(Text::of(self).as_str())
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.to_hex())
+        f.write_str(Text::of(self).as_str())
     }
 }
 impl fmt::Debug for Digest {

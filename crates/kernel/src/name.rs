@@ -50,7 +50,7 @@ macro_rules! label_name {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -123,7 +123,7 @@ label_name!(
 
 /// A configuration resource inside a tenant: `PROJECT/NAME`. NAME may hold dots, as functions do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct ResourceName(String);
 
 impl ResourceName {
@@ -164,7 +164,7 @@ string_forms!(ResourceName);
 /// A function as a Worker calls it: `warehouse.revenue`. Inside a project it is the resource
 /// `PROJECT/warehouse.revenue`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct FunctionName(String);
 
 impl FunctionName {

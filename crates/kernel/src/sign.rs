@@ -101,6 +101,7 @@ pub trait Signer: Send + Sync {
 pub struct Ed25519Signer {
     pair: Ed25519KeyPair,
     public: PublicKey,
+    id: KeyId,
 }
 
 impl Ed25519Signer {
@@ -110,8 +111,8 @@ impl Ed25519Signer {
     /// [`KeyError::Malformed`].
     pub fn from_seed(seed: &Secret<[u8; 32]>) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose()).map_err(|_| KeyError::Malformed)?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Malformed)?;
-        Ok(Self { pair, public: PublicKey(public) })
+        let public = PublicKey(pair.public_key().as_ref().try_into().map_err(|_| KeyError::Malformed)?);
+        Ok(Self { pair, public, id: public.id() })
     }
 
     /// A fresh key, and the seed to keep it by.
@@ -130,6 +131,9 @@ impl Ed25519Signer {
 impl Signer for Ed25519Signer {
     fn public(&self) -> PublicKey {
         self.public
+    }
+    fn key_id(&self) -> KeyId {
+        self.id.clone()
     }
     fn sign(&self, message: &[u8]) -> Signature {
         let mut out = [0u8; 64];

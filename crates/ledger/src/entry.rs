@@ -1,16 +1,18 @@
 //! One entry of the ledger: an event in its only byte form.
 
 use crate::kind::{EventKind, RunScope};
-use crate::{ocsf, tree};
+use crate::ocsf::EntryObject;
+use crate::tree;
 use mandate_kernel::{
-    CanonicalError, Digest, Limits, RunId, Tenant, Timestamp, canonical_json, is_exact, parse_canonical,
+    CanonicalError, Digest, Limits, RunId, Tenant, Timestamp, canonical_json_exact, is_exact, parse_canonical,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
-/// Something that happened, before it is written.
+/// Something that happened, before it is written. What was read back has its details as a [`Value`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
+pub struct Event<D = Value> {
     /// When.
     pub time: Timestamp,
     /// In whose ledger.
@@ -22,7 +24,28 @@ pub struct Event {
     /// Its place in its run's chain, for kinds that have one.
     pub run: Option<RunLink>,
     /// What else is to be known: an object. Never a secret or a payload; those by digest.
-    pub details: Value,
+    pub details: D,
+}
+
+/// What an entry tells beyond when, who and what. A type of its own is written as it stands; a [`Value`] first has to
+/// be made, at several times the cost.
+pub trait Details: Serialize {
+    /// Whether it is written as an object.
+    fn is_object(&self) -> bool;
+
+    /// The text that a member holds, if it holds one. The OCSF attributes are made of it, so it must be what is
+    /// written: an entry of which it is not can't be read back.
+    fn text(&self, member: &str) -> Option<&str>;
+}
+
+impl Details for Value {
+    fn is_object(&self) -> bool {
+        Self::is_object(self)
+    }
+
+    fn text(&self, member: &str) -> Option<&str> {
+        self.get(member)?.as_str()
+    }
 }
 
 /// An entry's place in its run: entries of a run form a chain of their own, at once and without the
@@ -40,10 +63,19 @@ pub struct RunLink {
 }
 
 /// An event in canonical JSON (RFC 8785), at most [`Limits::ledger_entry`] bytes. Only
-/// [`Event::encode`] and [`Entry::decode`] make one.
+/// [`Event::encode`] and [`Entry::decode`] make one. A clone is the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    written: Arc<Written>,
+}
+
+/// An entry's bytes, and what would otherwise be read out of them again.
+#[derive(Debug, PartialEq, Eq)]
+struct Written {
     bytes: Vec<u8>,
+    tenant: Tenant,
+    run: Option<RunLink>,
+    leaf: Digest,
 }
 
 /// Why an event can't be written, or bytes are not an entry.
@@ -89,7 +121,7 @@ pub enum EntryError {
     },
     /// Not canonical JSON.
     #[error(transparent)]
-    Canonical(#[from] CanonicalError),
+    Canonical(CanonicalError),
     /// Canonical JSON, but not what an event is written as.
     #[error("not a ledger entry: {reason}")]
     NotAnEntry {
@@ -98,18 +130,23 @@ pub enum EntryError {
     },
 }
 
-impl Event {
+/// Levels of an entry above its details: the entry, `unmapped`, `mandate`.
+const ABOVE_DETAILS: usize = 3;
+
+impl<D: Details> Event<D> {
     /// Writes the event.
     ///
     /// # Errors
     /// [`EntryError`] when the event breaks a rule of its kind or is too large.
     pub fn encode(&self) -> Result<Entry, EntryError> {
         self.check()?;
-        let bytes = canonical_json(&ocsf::entry_object(self))?;
+        let bytes = canonical_json_exact(&EntryObject::of(self), Limits::DEFAULT.depth + ABOVE_DETAILS)?;
         if bytes.len() > Limits::DEFAULT.ledger_entry {
             return Err(EntryError::TooLarge { size: bytes.len() });
         }
-        Ok(Entry { bytes })
+        let leaf = tree::leaf_hash(&bytes);
+        let written = Written { bytes, tenant: self.tenant.clone(), run: self.run.clone(), leaf };
+        Ok(Entry { written: Arc::new(written) })
     }
 
     fn check(&self) -> Result<(), EntryError> {
@@ -117,7 +154,6 @@ impl Event {
         if !self.details.is_object() {
             return Err(EntryError::DetailsNotObject { kind });
         }
-        check_value(&self.details, Limits::DEFAULT.depth)?;
         if !self.actor.split_once(':').is_some_and(|(class, name)| !class.is_empty() && !name.is_empty()) {
             return Err(EntryError::Actor { given: self.actor.chars().take(80).collect() });
         }
@@ -141,23 +177,39 @@ pub(crate) fn check_value(value: &Value, depth: usize) -> Result<(), EntryError>
     }
 }
 
+impl From<CanonicalError> for EntryError {
+    fn from(error: CanonicalError) -> Self {
+        match error {
+            CanonicalError::Inexact => Self::InexactNumber,
+            CanonicalError::TooDeep => Self::TooDeep,
+            other => Self::Canonical(other),
+        }
+    }
+}
+
 impl Entry {
     /// The canonical bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.written.bytes
     }
 
-    /// The bytes, taken out.
+    /// In whose ledger it belongs.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub fn tenant(&self) -> &Tenant {
+        &self.written.tenant
+    }
+
+    /// Its place in its run's chain, if it has one.
+    #[must_use]
+    pub fn link(&self) -> Option<&RunLink> {
+        self.written.run.as_ref()
     }
 
     /// The RFC 6962 leaf hash: `SHA-256(0x00 ‖ bytes)`.
     #[must_use]
     pub fn leaf_hash(&self) -> Digest {
-        tree::leaf_hash(&self.bytes)
+        self.written.leaf
     }
 
     /// Reads an entry strictly: the event in it is written again and must give the same bytes.
@@ -170,7 +222,7 @@ impl Entry {
         }
         let event = event_in(parse_canonical(bytes)?)?;
         let entry = event.encode()?;
-        if entry.bytes == bytes {
+        if entry.bytes() == bytes {
             Ok((entry, event))
         } else {
             Err(EntryError::NotAnEntry { reason: "its OCSF attributes do not follow from its event".to_owned() })

@@ -37,7 +37,7 @@ pub use artifact::{ArtifactBody, ArtifactReport};
 pub use chain::{ChainError, RunChain};
 pub use checkpoint::{Checkpoint, Cosignature, CosignedCheckpoint, assemble};
 pub use dsse::{Dsse, DsseError, DsseSignature};
-pub use entry::{Entry, EntryError, Event, RunLink};
+pub use entry::{Details, Entry, EntryError, Event, RunLink};
 pub use error::{BuildError, Place, VerifyError};
 pub use export::{ExportError, ExportFile, export_files, verify_export};
 pub use forensics::{Cause, Finding, findings};

@@ -5,9 +5,10 @@
 //! one's own; an extension needs a registered uid and makes an event invalid for consumers without
 //! it, while `unmapped` is part of the base event and validates everywhere.
 
-use crate::entry::Event;
+use crate::entry::{Details, Event, RunLink};
 use crate::kind::EventKind;
-use serde_json::{Map, Value, json};
+use mandate_kernel::{RunId, Tenant, Timestamp};
+use serde::Serialize;
 
 /// The schema version entries declare in `metadata.version`.
 pub(crate) const OCSF_VERSION: &str = "1.8.0";
@@ -158,12 +159,12 @@ impl Ocsf {
     }
 
     /// `(status_id, status)` of an event with these details.
-    fn status<'a>(&self, details: &'a Value) -> (u32, &'a str) {
+    fn status<'a>(&self, details: &'a impl Details) -> (u32, &'a str) {
         match self.outcome {
             Outcome::Success => (1, "Success"),
             Outcome::Failure => (2, "Failure"),
             Outcome::Unknown => (0, "Unknown"),
-            Outcome::Stated => match details.get("status").and_then(Value::as_str) {
+            Outcome::Stated => match details.text("status") {
                 Some("allow") => (1, "Success"),
                 Some("deny") => (2, "Failure"),
                 Some(other) => (99, other),
@@ -173,74 +174,177 @@ impl Ocsf {
     }
 }
 
-/// The whole entry object of an event. Everything in it is a function of the event, so that an entry
-/// is read strictly by writing it again.
-pub(crate) fn entry_object(event: &Event) -> Value {
-    let ocsf = Ocsf::of(event.kind);
-    let (status_id, status) = ocsf.status(&event.details);
-    let mut metadata = json!({
-        "version": OCSF_VERSION,
-        "product": {"name": "Mandate", "vendor_name": "Mandate"},
-        "tenant_uid": event.tenant,
-        "event_code": event.kind,
-    });
-    let mut own = json!({"details": event.details});
-    if let Some(link) = &event.run {
-        insert(&mut metadata, "correlation_uid", json!(link.run));
-        insert(&mut own, "run", json!(link));
-    }
-    let mut object = json!({
-        "class_uid": ocsf.class_uid(), "class_name": ocsf.class_name(), "category_uid": ocsf.category_uid(),
-        "activity_id": ocsf.activity_id, "activity_name": ocsf.activity_name, "type_uid": ocsf.type_uid(),
-        "severity_id": ocsf.severity_id, "status_id": status_id, "status": status,
-        "time": event.time, "metadata": metadata,
-        "actor": {"user": user(&event.actor)},
-        "unmapped": {"mandate": own},
-    });
-    for (name, value) in class_objects(ocsf.class, event) {
-        insert(&mut object, &name, value);
-    }
-    object
+/// An entry as it is written. Members stand in canonical order, so that nothing has to be sorted.
+#[derive(Serialize)]
+pub(crate) struct EntryObject<'a, D> {
+    activity_id: u32,
+    activity_name: &'static str,
+    actor: Actor<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<Api<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<App<'a>>,
+    category_uid: u32,
+    class_name: &'static str,
+    class_uid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<Entity<'a>>,
+    metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    privileges: Option<[&'a str; 1]>,
+    severity_id: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_endpoint: Option<Endpoint>,
+    status: &'a str,
+    status_id: u32,
+    time: Timestamp,
+    type_uid: u32,
+    unmapped: Unmapped<'a, D>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User<'a>>,
 }
 
-fn insert(object: &mut Value, name: &str, value: Value) {
-    if let Value::Object(map) = object {
-        map.insert(name.to_owned(), value);
+#[derive(Serialize)]
+struct Actor<'a> {
+    user: User<'a>,
+}
+
+#[derive(Serialize)]
+struct Api<'a> {
+    operation: &'a str,
+}
+
+#[derive(Serialize)]
+struct App<'a> {
+    name: &'a str,
+    vendor_name: &'static str,
+}
+
+#[derive(Serialize)]
+struct Entity<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    type_: &'static str,
+}
+
+#[derive(Serialize)]
+struct Endpoint {
+    svc_name: &'static str,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_uid: Option<&'a RunId>,
+    event_code: EventKind,
+    product: App<'static>,
+    tenant_uid: &'a Tenant,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Unmapped<'a, D> {
+    mandate: Own<'a, D>,
+}
+
+/// What is ours.
+#[derive(Serialize)]
+struct Own<'a, D> {
+    details: &'a D,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a RunLink>,
+}
+
+/// The OCSF user object: of a subject, or of nothing but a name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum User<'a> {
+    Subject {
+        #[serde(rename = "type")]
+        type_: &'static str,
+        /// 1 user, 3 system, 4 service.
+        type_id: u32,
+        uid: &'a str,
+    },
+    Named {
+        name: &'a str,
+    },
+}
+
+impl<'a, D: Details> EntryObject<'a, D> {
+    /// The whole entry of an event. Everything in it is a function of the event, so that an entry is read
+    /// strictly by writing it again.
+    pub(crate) fn of(event: &'a Event<D>) -> Self {
+        let ocsf = Ocsf::of(event.kind);
+        let (status_id, status) = ocsf.status(&event.details);
+        let plain = Self {
+            activity_id: ocsf.activity_id,
+            activity_name: ocsf.activity_name,
+            actor: Actor { user: User::of(&event.actor) },
+            api: None,
+            app: None,
+            category_uid: ocsf.category_uid(),
+            class_name: ocsf.class_name(),
+            class_uid: ocsf.class_uid(),
+            entity: None,
+            metadata: Metadata {
+                correlation_uid: event.run.as_ref().map(|link| &link.run),
+                event_code: event.kind,
+                product: App { name: "Mandate", vendor_name: "Mandate" },
+                tenant_uid: &event.tenant,
+                version: OCSF_VERSION,
+            },
+            privileges: None,
+            severity_id: ocsf.severity_id,
+            src_endpoint: None,
+            status,
+            status_id,
+            time: event.time,
+            type_uid: ocsf.type_uid(),
+            unmapped: Unmapped { mandate: Own { details: &event.details, run: event.run.as_ref() } },
+            user: None,
+        };
+        plain.with_objects_of(ocsf.class, event)
     }
-}
 
-/// The OCSF user object of a subject. `type_id`: 1 user, 3 system, 4 service.
-fn user(subject: &str) -> Value {
-    let (type_id, kind) = match subject.split_once(':').map(|(kind, _)| kind) {
-        Some("user") => (1, "User"),
-        Some("system") => (3, "System"),
-        Some("worker" | "service-account") => (4, "Service"),
-        _ => (0, "Unknown"),
-    };
-    json!({"uid": subject, "type_id": type_id, "type": kind})
-}
-
-/// What a class requires beyond the base event.
-fn class_objects(class: Class, event: &Event) -> Map<String, Value> {
-    let code = event.kind.as_str();
-    let named = |names: &[&str]| names.iter().find_map(|name| event.details.get(name)?.as_str()).unwrap_or(code);
-    let objects = match class {
-        Class::ApplicationLifecycle => json!({"app": {"name": named(&["worker"]), "vendor_name": "Mandate"}}),
-        Class::ApiActivity => json!({
-            "api": {"operation": named(&["function", "action"])},
-            "src_endpoint": {"svc_name": "mandate"},
-        }),
-        Class::AuthorizeSession => json!({"user": user(&event.actor), "privileges": [named(&["function", "action"])]}),
-        Class::EntityManagement => json!({
-            "entity": {"name": named(&["resource", "credential", "lease", "key_name", "name"]), "type": entity_type(event.kind)},
-        }),
-        Class::UserAccess => {
-            json!({"user": {"name": named(&["worker"])}, "privileges": [named(&["function", "credential"])]})
+    /// Adds what a class requires beyond the base event.
+    fn with_objects_of(self, class: Class, event: &'a Event<D>) -> Self {
+        let code = event.kind.as_str();
+        let named = |names: &[&str]| names.iter().find_map(|name| event.details.text(name)).unwrap_or(code);
+        match class {
+            Class::ApplicationLifecycle => {
+                Self { app: Some(App { name: named(&["worker"]), vendor_name: "Mandate" }), ..self }
+            }
+            Class::ApiActivity => Self {
+                api: Some(Api { operation: named(&["function", "action"]) }),
+                src_endpoint: Some(Endpoint { svc_name: "mandate" }),
+                ..self
+            },
+            Class::AuthorizeSession => {
+                Self { user: Some(User::of(&event.actor)), privileges: Some([named(&["function", "action"])]), ..self }
+            }
+            Class::EntityManagement => {
+                let name = named(&["resource", "credential", "lease", "key_name", "name"]);
+                Self { entity: Some(Entity { name, type_: entity_type(event.kind) }), ..self }
+            }
+            Class::UserAccess => Self {
+                user: Some(User::Named { name: named(&["worker"]) }),
+                privileges: Some([named(&["function", "credential"])]),
+                ..self
+            },
         }
-    };
-    match objects {
-        Value::Object(map) => map,
-        _ => Map::new(),
+    }
+}
+
+impl<'a> User<'a> {
+    fn of(subject: &'a str) -> Self {
+        let (type_id, type_) = match subject.split_once(':').map(|(kind, _)| kind) {
+            Some("user") => (1, "User"),
+            Some("system") => (3, "System"),
+            Some("worker" | "service-account") => (4, "Service"),
+            _ => (0, "Unknown"),
+        };
+        Self::Subject { type_, type_id, uid: subject }
     }
 }
 

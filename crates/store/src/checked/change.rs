@@ -1,8 +1,9 @@
 //! An administrative change: checked and encoded by whoever asks, before the database is.
 
-use super::entries::{self, Placed};
+use super::entries;
 use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, SealedPayload, SecretRecord};
 use mandate_kernel::{Digest, Tenant, Timestamp, canonical_json, is_exact};
+use mandate_ledger::Entry;
 
 /// A change that agrees with itself and with its tenant, its values encoded.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct CheckedChange {
     pub(crate) secrets: Vec<SecretRecord>,
     pub(crate) shred: Vec<(String, String)>,
     pub(crate) revoke: Vec<EpochKey>,
-    pub(crate) entries: Vec<Placed>,
+    pub(crate) entries: Vec<Entry>,
     pub(crate) payloads: Vec<SealedPayload>,
 }
 

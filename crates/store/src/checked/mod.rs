@@ -9,7 +9,6 @@ mod transition;
 
 pub(crate) use approvals::CheckedApproval;
 pub(crate) use change::{CheckedChange, Content, epoch_columns};
-pub(crate) use entries::Placed;
 pub(crate) use round::CheckedRound;
 pub(crate) use session::SessionPerson;
 pub(crate) use transition::{CheckedTransition, Creation};

@@ -53,7 +53,7 @@ impl Job for CheckedChange {
     /// Its ledger entries show whether it was written. The lock on changes waits for one that is still ending.
     async fn fate(&self, work: &mut Work) -> Reading<Fate<u64>> {
         let Some(entry) = self.entries.first() else { return Ok(Fate::Unknowable) };
-        let query = work.query(HOLDS_ENTRY).bind(entry.bytes.as_slice());
+        let query = work.query(HOLDS_ENTRY).bind(entry.bytes());
         Ok(match work.one(query).await? {
             Some(_) => Fate::Made(revocations(work).await?),
             None => Fate::NotMade,

@@ -2,10 +2,10 @@
 
 use super::fault::Reading;
 use super::work::Work;
-use crate::checked::Placed;
 use crate::codec::nat;
 use mandate_journal::SealedPayload;
 use mandate_kernel::Digest;
+use mandate_ledger::Entry;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -71,18 +71,17 @@ pub(super) struct EntryColumns<'a> {
 
 impl<'a> EntryColumns<'a> {
     /// The columns of these, in their order.
-    pub(super) fn of(entries: &'a [Placed]) -> Self {
-        let link = |entry: &'a Placed| entry.link.as_ref();
+    pub(super) fn of(entries: &'a [Entry]) -> Self {
         Self {
-            runs: entries.iter().map(|entry| link(entry).map(|(run, _)| run.as_str())).collect(),
-            places: entries.iter().map(|entry| link(entry).map(|(_, seq)| i64::from(*seq))).collect(),
-            bytes: entries.iter().map(|entry| entry.bytes.as_slice()).collect(),
+            runs: entries.iter().map(|entry| entry.link().map(|link| link.run.as_str())).collect(),
+            places: entries.iter().map(|entry| entry.link().map(|link| i64::from(link.seq))).collect(),
+            bytes: entries.iter().map(Entry::bytes).collect(),
         }
     }
 }
 
 /// Writes ledger entries, for the sequencer to find.
-pub(super) async fn append(work: &mut Work, entries: &[Placed]) -> Result<(), sqlx::Error> {
+pub(super) async fn append(work: &mut Work, entries: &[Entry]) -> Result<(), sqlx::Error> {
     if entries.is_empty() {
         return Ok(());
     }
