@@ -55,6 +55,7 @@ impl TenantVault {
     /// [`LeaseError`]. End the lease in any case: something may have been issued.
     pub async fn lease(&self, permit: &Permit<Step>, record: &LeaseRecord) -> Result<Secret<String>, LeaseError> {
         self.check(permit, record)?;
+        self.core.lent().at(permit.facts().standing.revocations);
         crash::point("vault.before-issue");
         let issued = self.provider.issue(record).await;
         crash::point("vault.after-issue");

@@ -17,6 +17,7 @@ mod backup;
 mod error;
 mod key;
 mod lease;
+mod lent;
 mod payload;
 mod place;
 mod provider;

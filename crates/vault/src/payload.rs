@@ -104,7 +104,7 @@ impl SubjectKey {
     ///
     /// # Errors
     /// [`VaultError::Shredded`], [`VaultError::NotCanonical`], [`VaultError::Entropy`].
-    pub fn seal(&self, value: &Value, labels: &Labels) -> Result<(Stored, SealedPayload), VaultError> {
+    pub fn seal<T: Serialize>(&self, value: &T, labels: &Labels) -> Result<(Stored, SealedPayload), VaultError> {
         let canonical = canonical_json(value).map_err(|_| VaultError::NotCanonical)?;
         let entropy = self.state.shared.entropy.as_ref();
         let mut salt = [0u8; SALT];

@@ -11,7 +11,7 @@ use crate::{
     seal::{self, Sealed},
     tenant::{Core, wrapped_name},
 };
-use mandate_journal::Change;
+use mandate_journal::{Change, EpochKey};
 use mandate_kernel::ResourceName;
 use std::{collections::BTreeSet, sync::PoisonError};
 
@@ -98,13 +98,17 @@ impl TenantVault {
         Ok(())
     }
 
-    /// Destroys all versions of a credential's value for good.
+    /// Destroys all versions of a credential's value for good, and raises its epoch: no permit admitted later lends it.
     ///
     /// # Errors
     /// Whatever the store says; nothing was destroyed then.
-    pub async fn shred_credential(&self, credential: &ResourceName, change: Change) -> Result<(), VaultError> {
+    pub async fn shred_credential(&self, credential: &ResourceName, mut change: Change) -> Result<(), VaultError> {
         let _making = self.core.making.lock().await;
-        self.core.shred(CREDENTIAL, credential.as_str(), change).await
+        change.revoke.push(EpochKey::Credential(credential.to_string()));
+        let shredded = self.core.shred(CREDENTIAL, credential.as_str(), change).await;
+        // Also when it failed: nobody knows whether it is gone.
+        self.core.lent().forget();
+        shredded
     }
 
     /// Destroys the tenant's keys of all generations: every secret and every payload of the tenant is
@@ -122,6 +126,7 @@ impl TenantVault {
         core.set_ring(ring::Ring::default());
         let subjects = std::mem::take(&mut *core.subjects.lock().unwrap_or_else(PoisonError::into_inner));
         subjects.into_values().for_each(|key| key.shred());
+        self.core.lent().forget();
         core.signers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }

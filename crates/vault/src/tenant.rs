@@ -3,6 +3,7 @@
 use crate::{
     CredentialProvider, Place, RootKey, SubjectKey, VaultError,
     key::Key,
+    lent::Lent,
     place::{SUBJECT_KEY, TENANT_KEY, UNDER_TENANT_KEY, WRAPPED_KEY},
     provider::StaticProvider,
     ring::{self, Ring},
@@ -12,7 +13,7 @@ use mandate_journal::{Change, CommitError, SecretRecord, TenantStore};
 use mandate_kernel::{Clock, Ed25519Signer, Entropy, Secret, Tenant};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 /// As whom the vault makes keys.
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) making: tokio::sync::Mutex<()>,
     pub(crate) subjects: Mutex<BTreeMap<String, SubjectKey>>,
     pub(crate) signers: Mutex<BTreeMap<(String, u32), Arc<Ed25519Signer>>>,
+    lent: Mutex<Lent>,
 }
 
 impl Vault {
@@ -76,6 +78,7 @@ impl Vault {
             making: tokio::sync::Mutex::default(),
             subjects: Mutex::default(),
             signers: Mutex::default(),
+            lent: Mutex::default(),
         });
         TenantVault { provider: Arc::new(StaticProvider::new(core.clone())), core }
     }
@@ -124,6 +127,11 @@ impl Core {
 
     pub(crate) fn change(&self) -> Change {
         Change::new(self.tenant.clone(), self.shared.clock.now(), ACTOR.to_owned())
+    }
+
+    /// What leases have read.
+    pub(crate) fn lent(&self) -> MutexGuard<'_, Lent> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn cached_ring(&self) -> Arc<Ring> {
