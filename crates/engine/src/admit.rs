@@ -14,6 +14,7 @@ use mandate_journal::{CommitError, EventBody, LeaseChange, LeaseRecord, LeaseSta
 use mandate_kernel::{Attempt, DecisionId, LeaseId, Timestamp, TokenId};
 use mandate_ledger::EventKind;
 use mandate_policy::Decision;
+use std::sync::Arc;
 
 /// How often a decision is made again because somebody was revoked, or configuration changed, while it
 /// was made durable. Beyond that the run stops and is taken up again later.
@@ -53,8 +54,8 @@ impl Driver {
             let now = engine.ports.clock.now();
             let decision = DecisionId::generate(now, engine.ports.entropy.as_ref())?;
             let arguments = self.seal(&wanted.arguments.value, &wanted.arguments.labels)?;
-            let kept_facts = facts.clone();
-            let judged = engine.gate.judge(decision, &self.catalog.policies, facts, prepared.clone(), now);
+            let facts = Arc::new(facts);
+            let judged = engine.gate.judge(decision, &self.catalog.policies, Arc::clone(&facts), prepared.clone(), now);
             let review = self.review_of(wanted);
             // An admission is fenced by its commit; what ends the run, or asks people, looks before.
             if (review.is_some() || !matches!(judged, Judged::Allowed(_))) && self.is_outdated().await? {
@@ -64,7 +65,7 @@ impl Driver {
             }
             let allowed = match judged {
                 Judged::Refused(refusal) => {
-                    return self.refused(engine, &kept_facts, &prepared, &arguments, &refusal).await.map(Verdict::End);
+                    return self.refused(engine, &facts, &prepared, &arguments, &refusal).await.map(Verdict::End);
                 }
                 // People would be shown the arguments.
                 Judged::NotYet(_) if supplies(&wanted.arguments.value) => {
@@ -73,7 +74,7 @@ impl Driver {
                     return self.returned(engine, wanted, attempt, Err(error), None).map(Verdict::End);
                 }
                 Judged::NotYet(gated) => {
-                    return self.gated(engine, &kept_facts, &arguments, *gated).map(Verdict::End);
+                    return self.gated(engine, &facts, &arguments, *gated).map(Verdict::End);
                 }
                 Judged::Allowed(allowed) => allowed,
             };
@@ -129,7 +130,6 @@ impl Driver {
             explanation: Some(&explanation),
             arguments,
         };
-        let mut details = decided.details();
         let given = Given {
             envelope: envelope.digest,
             predecessors: &predecessors,
@@ -137,8 +137,7 @@ impl Driver {
             hop: allowed.hop(),
             lease: lease.as_ref().map(|l| &l.lease),
         };
-        given.add_to(&mut details);
-        self.draft.entry(now, EventKind::StepDecided, self.actor(), details)?;
+        self.draft.entry(now, EventKind::StepDecided, self.actor(), decided.details().giving(&given))?;
         let admitted = EventBody::Admitted {
             step: key.seq,
             attempt: key.attempt,
@@ -204,9 +203,7 @@ impl Driver {
     /// The full explanation with every fact, the arguments' digests among them: kept like any payload,
     /// and named by its commitment.
     pub(crate) fn seal_explanation(&mut self, policy: &Decision, facts: &StepFacts) -> Result<Stored, EngineError> {
-        let explanation = serde_json::to_value(&policy.explanation)
-            .map_err(|e| EngineError::Inconsistent(format!("an explanation can't be written: {e}")))?;
-        self.seal(&explanation, &facts.labels)
+        self.seal(&policy.explanation, &facts.labels)
     }
 }
 

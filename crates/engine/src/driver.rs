@@ -13,6 +13,7 @@ use crate::turns::Place;
 use crate::{Catalog, Engine, EngineError, TenantContext, doubt, record};
 use mandate_flow::{ErrorKind, Event, Labelled, Machine, OfData, Open, TimerId, WorkflowError};
 use mandate_gate::{AdmitError, StandingFacts};
+use mandate_identity::Authority;
 use mandate_issuer::MintedEnvelope;
 use mandate_journal::{
     CommitError, EpochKey, EventBody, NewRun, Problem, RunState, RunStatus, Stored, TimerChange, TimerRecord,
@@ -21,9 +22,10 @@ use mandate_journal::{
 use mandate_kernel::{Digest, Duration, Labels, RunId, Timestamp, crash};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 /// Why a run is taken up.
@@ -70,6 +72,8 @@ pub(crate) struct Driver {
     pub header: RunHeader,
     pub pinned: Pinned,
     pub catalog: Arc<Catalog>,
+    /// What the run holds under this catalog, once a step has asked.
+    pub held: OnceLock<Authority>,
     pub machine: Machine,
     /// What the machine has open.
     pub board: Board,
@@ -248,10 +252,12 @@ impl Driver {
 
     pub(crate) fn was_committed(&mut self, engine: &Engine) {
         self.keep_claim(engine);
+        if self.draft.sets_timer() {
+            engine.timers_changed.notify_one();
+        }
         self.draft.committed();
         self.as_found = None;
         self.context.entries_waiting.notify_one();
-        engine.timers_changed.notify_one();
         if let Some(begun) = self.begun.take() {
             // Nobody may be waiting for it any more.
             let _ = begun.send(Ok(()));
@@ -371,12 +377,13 @@ impl Driver {
     pub(crate) async fn refresh(&mut self) -> Result<(), EngineError> {
         self.refresh_standing().await?;
         self.catalog = self.context.catalog().await?;
+        self.held = OnceLock::new();
         let store = Arc::clone(&self.context.store);
         self.pinned.refresh_credentials(store.as_ref()).await
     }
 
     /// Seals a value and keeps its payload with the next commit.
-    pub(crate) fn seal(&mut self, value: &Value, labels: &Labels) -> Result<Stored, EngineError> {
+    pub(crate) fn seal<T: Serialize>(&mut self, value: &T, labels: &Labels) -> Result<Stored, EngineError> {
         let (stored, payload) = self.subject.seal(value, labels)?;
         self.draft.payload(payload);
         Ok(stored)

@@ -1,8 +1,8 @@
 //! Evaluating expressions without standing in anybody's way.
 //!
-//! A tame expression is bounded in itself, but a loop may have thousands of them. So each one leaves the
-//! runtime's worker threads free, few are evaluated at a time, a stop is looked for before each, and a
-//! run has a budget of time for all of them together. Wild expressions are evaluated elsewhere
+//! A tame expression is bounded in itself, but a loop may have thousands of them. So each one that computes
+//! anything leaves the runtime's worker threads free, few of these are evaluated at a time, a stop is looked for
+//! before each, and a run has a budget of time for all of them together. Wild expressions are evaluated elsewhere
 //! ([`crate::Evaluator`]), on the same budget.
 
 use crate::driver::Driver;
@@ -18,6 +18,9 @@ const BUDGET: Duration = Duration::from_secs(30);
 /// How often an evaluation is tried before a limit is believed, when the run is taken up from its journal: it
 /// may have had a value the first time, on a machine less busy.
 const ATTEMPTS: u32 = 3;
+
+/// Of the expressions that only copy what they name, each of this many gives way to other runs.
+const GIVES_WAY: u32 = 16;
 
 /// What came of an expression.
 #[expect(clippy::large_enum_variant, reason = "one lives at a time, on its way to the machine")]
@@ -50,11 +53,20 @@ impl Driver {
             Err(error) => Err(error),
         };
         // A long chain of short expressions gives way to others, too.
-        tokio::task::yield_now().await;
+        if evaluation.id.0.is_multiple_of(GIVES_WAY) || !evaluation.expression.is_quick() {
+            tokio::task::yield_now().await;
+        }
         Ok(Evaluated::Tell(Event::Evaluated { id: evaluation.id, result }))
     }
 
     async fn tame(&mut self, engine: &Engine, evaluation: &Evaluation, wild: Vec<Value>) -> Result<Value, ExprError> {
+        if evaluation.expression.is_quick() {
+            // To leave the thread to others would cost more than it.
+            let begun = engine.ports.clock.now();
+            let result = mandate_flow::evaluate_with(evaluation, wild);
+            self.has_evaluated(engine.ports.clock.now().since(begun));
+            return result;
+        }
         let place = engine.evaluations.acquire().await;
         let begun = engine.ports.clock.now();
         let result = match Handle::current().runtime_flavor() {

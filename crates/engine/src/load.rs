@@ -21,7 +21,7 @@ use mandate_ledger::{Entry, EventKind};
 use mandate_vault::SubjectKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 impl Driver {
     /// Loads a run from its journal. It is this process's own, at that epoch ([`Engine::acquire`]).
@@ -67,6 +67,7 @@ impl Driver {
         let (machine, intents) = Machine::start(Arc::clone(&pinned.program), start);
         let mut driver = Self {
             catalog: context.catalog().await?,
+            held: OnceLock::new(),
             latest_envelope: history.envelope.unwrap_or(root.digest),
             timers: store.timers(run).await?.into_iter().map(|t| t.name).collect(),
             run: run.clone(),

@@ -25,7 +25,7 @@ use mandate_ledger::EventKind;
 use mandate_policy::RunFacts;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 /// How often a start is decided again because configuration changed meanwhile.
@@ -338,6 +338,7 @@ impl Engine {
             header,
             pinned,
             catalog,
+            held: OnceLock::new(),
             machine,
             board: Board::default(),
             replaying: false,

@@ -127,7 +127,7 @@ impl Driver {
             purpose: self.new.purpose.clone(),
             initiator: self.new.initiator.clone(),
             initiator_groups: self.header.groups.clone(),
-            authority: self.standing_authority(),
+            authority: self.held.get_or_init(|| self.standing_authority()).clone(),
             root: self.root_of(spec, &wanted.function),
             credential: pinned.credential.as_ref().map(|bound| CredentialFacts {
                 name: bound.name.clone(),

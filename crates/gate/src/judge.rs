@@ -106,10 +106,11 @@ impl Gate {
         &self,
         decision: DecisionId,
         policies: &PolicySet,
-        facts: StepFacts,
+        facts: impl Into<Arc<StepFacts>>,
         prepared: Prepared,
         now: Timestamp,
     ) -> Judged {
+        let facts = facts.into();
         let hop = match own_rules(&facts, &prepared, now) {
             Ok(hop) => hop,
             Err(kind) => return Judged::Refused(Box::new(Refusal { decision, kind, policy: None })),
@@ -119,14 +120,7 @@ impl Gate {
         match &policy.verdict {
             Verdict::Allow => {
                 let not_after = now.plus(PERMIT_LIFETIME).min(root_ends(&facts));
-                Judged::Allowed(Box::new(Allowed {
-                    decision,
-                    policy,
-                    facts: Arc::new(facts),
-                    prepared,
-                    hop,
-                    not_after,
-                }))
+                Judged::Allowed(Box::new(Allowed { decision, policy, facts, prepared, hop, not_after }))
             }
             Verdict::NotYet { gates } => {
                 let binding = approval::binding(&facts, &prepared);

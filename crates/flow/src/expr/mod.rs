@@ -76,6 +76,12 @@ impl Expression {
         self.template.is_wild()
     }
 
+    /// Whether evaluating it is no more than copying what it names: nothing in it computes or repeats.
+    #[must_use]
+    pub fn is_quick(&self) -> bool {
+        self.template.is_quick()
+    }
+
     /// A value without expressions.
     pub(crate) const fn constant(value: Value) -> Self {
         Self { template: Template::Constant(value), variables: BTreeSet::new() }
@@ -135,6 +141,16 @@ impl Expression {
 }
 
 impl Template {
+    fn is_quick(&self) -> bool {
+        match self {
+            Self::Constant(_) => true,
+            Self::Jq(node) => node.is_quick(),
+            Self::Wild(_) | Self::Uri(_) => false,
+            Self::Array(items) => items.iter().all(Self::is_quick),
+            Self::Object(members) => members.iter().all(|(_, item)| item.is_quick()),
+        }
+    }
+
     fn is_wild(&self) -> bool {
         match self {
             Self::Constant(_) | Self::Jq(_) | Self::Uri(_) => false,

@@ -46,6 +46,19 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// Whether evaluating it is no more than copying what it names: constants, and members by their names.
+    pub(super) fn is_quick(&self) -> bool {
+        match self {
+            Self::Identity | Self::Literal(_) | Self::Variable(_) => true,
+            Self::Array(f) | Self::Optional(f) => f.is_quick(),
+            Self::Object(members) => members.iter().all(|(name, value)| name.is_quick() && value.is_quick()),
+            Self::Path(f, parts) => {
+                f.is_quick() && parts.iter().all(|(part, _)| matches!(part, Part::Index(Self::Literal(_))))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it can look at its input, `.`. When in doubt it can: every function of the closed list
     /// counts as looking.
     pub(super) fn reads_input(&self) -> bool {
