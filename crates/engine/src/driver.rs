@@ -6,7 +6,7 @@ use crate::draft::Draft;
 use crate::evaluate::Evaluated;
 use crate::header::RunHeader;
 use crate::history::History;
-use crate::load::{open, standing};
+use crate::load::standing;
 use crate::pinned::Pinned;
 use crate::seen::Results;
 use crate::turns::Place;
@@ -22,7 +22,6 @@ use mandate_journal::{
 use mandate_kernel::{Digest, Duration, Labels, RunId, Timestamp, crash};
 use mandate_ledger::EventKind;
 use mandate_vault::SubjectKey;
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -380,17 +379,6 @@ impl Driver {
         self.held = OnceLock::new();
         let store = Arc::clone(&self.context.store);
         self.pinned.refresh_credentials(store.as_ref()).await
-    }
-
-    /// Seals a value and keeps its payload with the next commit.
-    pub(crate) fn seal<T: Serialize>(&mut self, value: &T, labels: &Labels) -> Result<Stored, EngineError> {
-        let (stored, payload) = self.subject.seal(value, labels)?;
-        self.draft.payload(payload);
-        Ok(stored)
-    }
-
-    pub(crate) async fn open(&self, stored: &Stored) -> Result<Value, EngineError> {
-        open(&self.context, &self.subject, stored).await
     }
 }
 

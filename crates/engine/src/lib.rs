@@ -49,6 +49,7 @@ mod resolve;
 mod review;
 mod rows;
 mod scheduler;
+mod sealed;
 mod seen;
 mod sequencer;
 mod standing_question;

@@ -20,10 +20,10 @@ const WITHDRAW: &str = "UPDATE approvals SET state = 'withdrawn', decided_at = $
 const ONE: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
     WHERE tenant = $1 AND approval = $2";
 const LIST: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
-    WHERE tenant = $1 AND ($2::text IS NULL OR approval < $2) AND ($3::text IS NULL OR state = $3)
+    WHERE tenant = $1 AND approval < coalesce($2::text, 'apr_z') AND ($3::text IS NULL OR state = $3)
     ORDER BY approval DESC LIMIT $4";
 const LIST_OF_RUN: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
-    WHERE tenant = $1 AND ($2::text IS NULL OR approval < $2) AND ($3::text IS NULL OR state = $3) AND run = $5
+    WHERE tenant = $1 AND approval < coalesce($2::text, 'apr_z') AND ($3::text IS NULL OR state = $3) AND run = $5
     ORDER BY approval DESC LIMIT $4";
 
 /// Writes the changes; a run that has ended takes what is pending with it.

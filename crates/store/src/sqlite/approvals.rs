@@ -18,9 +18,9 @@ const WITHDRAW: &str = "UPDATE approvals SET state = 'withdrawn', decided_at = ?
 const ONE: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
     WHERE tenant = ?1 AND approval = ?2";
 const LIST: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
-    WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) ORDER BY approval DESC LIMIT ?4";
+    WHERE tenant = ?1 AND approval < coalesce(?2, 'apr_z') AND (?3 IS NULL OR state = ?3) ORDER BY approval DESC LIMIT ?4";
 const LIST_OF_RUN: &str = "SELECT asked, state, decided_by, decided_at, answer, proof FROM approvals
-    WHERE tenant = ?1 AND (?2 IS NULL OR approval < ?2) AND (?3 IS NULL OR state = ?3) AND run = ?5
+    WHERE tenant = ?1 AND approval < coalesce(?2, 'apr_z') AND (?3 IS NULL OR state = ?3) AND run = ?5
     ORDER BY approval DESC LIMIT ?4";
 
 /// Writes the changes; a run that has ended takes what is pending with it.

@@ -35,7 +35,12 @@ pub(super) fn one<T>(
 /// Writes exactly one row. A database that takes the statement and keeps no row was tampered with: what is
 /// said to be durable must be.
 pub(super) fn put(conn: &Connection, sql: &str, params: impl Params, what: &'static str) -> Reading<()> {
-    match run(conn, sql, params)? {
+    one_row(run(conn, sql, params)?, what)
+}
+
+/// Refuses any number of rows but one.
+pub(super) fn one_row(rows: usize, what: &'static str) -> Reading<()> {
+    match rows {
         1 => Ok(()),
         rows => Err(StoreError::Corrupt(format!("{what} was written to {rows} rows, not to one")).into()),
     }

@@ -11,9 +11,10 @@ use rusqlite::{Connection, params};
 pub(super) fn keep_payloads(conn: &Connection, tenant: &Tenant, payloads: &[SealedPayload]) -> rusqlite::Result<()> {
     const KEEP: &str = "INSERT INTO payloads (tenant, commitment, subject, ciphertext) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (tenant, commitment) DO NOTHING";
+    let mut keep = conn.prepare_cached(KEEP)?;
     for payload in payloads {
         let commitment = blob(Some(&payload.commitment));
-        run(conn, KEEP, params![tenant.as_str(), commitment, payload.subject, payload.ciphertext])?;
+        keep.execute(params![tenant.as_str(), commitment, payload.subject, payload.ciphertext])?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const HEAD: &str = "SELECT frontier, signed, cosigned, cosigned_size, size FROM 
 const SIZE: &str = "SELECT size FROM ledger_heads WHERE tenant = ?1";
 const PLACE: &str = "INSERT INTO ledger_entries (tenant, idx, run, chain_seq, bytes)
     SELECT tenant, ?3, run, chain_seq, bytes FROM ledger_pending WHERE tenant = ?1 AND key = ?2";
-const TAKEN: &str = "DELETE FROM ledger_pending WHERE tenant = ?1 AND key = ?2";
+const TAKEN: &str = "DELETE FROM ledger_pending WHERE tenant = ?1 AND key >= ?2 AND key <= ?3";
 const NODE: &str = "INSERT INTO ledger_nodes (tenant, level, idx, hash) VALUES (?1, ?2, ?3, ?4)";
 const GROW: &str = "INSERT INTO ledger_heads (tenant, size, frontier) VALUES (?1, ?2, ?3)
     ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, frontier = excluded.frontier";
@@ -56,18 +56,31 @@ fn integrate(conn: &Connection, tenant: &Tenant, checked: &CheckedRound) -> Read
     if let Some(contradiction) = contradiction {
         return Err(contradiction.clone().into());
     }
-    for (key, index) in round.taken.iter().zip(round.from_size..) {
-        let placed = run(conn, PLACE, params![tenant, int(*key), int(index)])?;
-        run(conn, TAKEN, params![tenant, int(*key)])?;
-        if placed != 1 {
-            return corrupt(format!("a sequencer round takes entry {key}, which is not waiting"));
-        }
-    }
+    place(conn, tenant, round)?;
+    let mut keep = conn.prepare_cached(NODE)?;
     for node in &round.nodes {
-        run(conn, NODE, params![tenant, node.level, int(node.index), blob(Some(&node.hash))])?;
+        keep.execute(params![tenant, node.level, int(node.index), blob(Some(&node.hash))])?;
     }
     run(conn, GROW, params![tenant, int(round.frontier.size()), frontier])?;
     Ok(true)
+}
+
+/// Moves the entries of a round from those that wait to their places in the tree.
+fn place(conn: &Connection, tenant: &str, round: &Integration) -> Reading<()> {
+    let mut place = conn.prepare_cached(PLACE)?;
+    for (key, index) in round.taken.iter().zip(round.from_size..) {
+        if place.execute(params![tenant, int(*key), int(index)])? != 1 {
+            return corrupt(format!("a sequencer round takes entry {key}, which is not waiting"));
+        }
+    }
+    // Keys that follow one another are taken away together. What stands between them may be another tenant's, or
+    // have come later.
+    for keys in round.taken.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        if let (Some(first), Some(last)) = (keys.first(), keys.last()) {
+            run(conn, TAKEN, params![tenant, int(*first), int(*last)])?;
+        }
+    }
+    Ok(())
 }
 
 /// Records a checkpoint. One of a smaller tree than recorded is left alone: it says less.

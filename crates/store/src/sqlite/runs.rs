@@ -19,10 +19,10 @@ const RUN: &str = "SELECT r.run, r.new, s.status, s.journal_seq, s.epoch, s.chai
     FROM runs r JOIN run_state s ON s.tenant = r.tenant AND s.run = r.run WHERE r.tenant = ?1 AND r.run = ?2";
 const RUNS: &str = "SELECT r.run, r.new, s.status, s.journal_seq, s.epoch, s.chain_next, s.chain_last
     FROM runs r JOIN run_state s ON s.tenant = r.tenant AND s.run = r.run
-    WHERE r.tenant = ?1 AND (?2 IS NULL OR r.run < ?2) ORDER BY r.run DESC LIMIT ?3";
+    WHERE r.tenant = ?1 AND r.run < coalesce(?2, 'run_z') ORDER BY r.run DESC LIMIT ?3";
 const RUNS_OF_WORKER: &str = "SELECT r.run, r.new, s.status, s.journal_seq, s.epoch, s.chain_next, s.chain_last
     FROM runs r JOIN run_state s ON s.tenant = r.tenant AND s.run = r.run
-    WHERE r.tenant = ?1 AND (?2 IS NULL OR r.run < ?2) AND r.worker = ?4 ORDER BY r.run DESC LIMIT ?3";
+    WHERE r.tenant = ?1 AND r.run < coalesce(?2, 'run_z') AND r.worker = ?4 ORDER BY r.run DESC LIMIT ?3";
 const JOURNAL: &str = "SELECT seq, event FROM journal WHERE tenant = ?1 AND run = ?2 ORDER BY seq";
 const JOURNAL_AFTER: &str =
     "SELECT seq, event FROM journal WHERE tenant = ?1 AND run = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";

@@ -2,7 +2,7 @@
 
 use super::approvals;
 use super::claims;
-use super::codec::{one, put, run};
+use super::codec::{one, one_row, put, run};
 use super::common::{ensure_tenant, keep_payloads, revocations};
 use super::entries;
 use super::fault::{Halt, Writing};
@@ -50,9 +50,11 @@ impl CheckedTransition {
             None => self.advance(conn)?,
         }
         let (tenant, run_id) = (self.tenant.as_str(), self.run.as_str());
+        let mut add = conn.prepare_cached(EVENT)?;
         for (seq, event) in &self.events {
-            put(conn, EVENT, params![tenant, run_id, int(*seq), event], "a journal event")?;
+            one_row(add.execute(params![tenant, run_id, int(*seq), event])?, "a journal event")?;
         }
+        drop(add);
         entries::append(conn, &self.tenant, &self.ledger.entries)?;
         self.admit(conn)?;
         self.lease(conn)?;
