@@ -49,9 +49,11 @@ check:
 	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
 	@echo "make check: clean"
 
-# Steps per second through the whole pipeline, beside the store's ceiling; JSON on the last line.
+# Steps per second through the whole pipeline on both stores, each beside its own ceiling, then what a step costs late in
+# a long run and in a full store; JSON on the last line of each (docs/performance.md).
 bench:
-	$(CARGO) xtask bench steps --json
+	$(CARGO) xtask bench steps --store postgres
+	$(CARGO) xtask bench growth
 
 # Known vulnerabilities of the dependencies; fetches the advisory database, so it needs the network
 # (docs/decisions/0003-advisories-apart.md).

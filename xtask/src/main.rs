@@ -1,10 +1,11 @@
-//! Repository chores: `cargo xtask layers`, `cargo xtask tidy`, `cargo xtask bench` and `cargo xtask simulate`.
+//! Repository chores: `cargo xtask layers`, `cargo xtask tidy`, `cargo xtask bench`, `profile` and `simulate`.
 //!
 //! Only what a check of the tree needs lives here, so that the chores build in seconds.
 
 mod bench;
 mod layers;
 mod metadata;
+mod profile;
 mod simulate;
 mod tidy;
 
@@ -34,6 +35,11 @@ enum Chore {
         #[command(subcommand)]
         what: bench::Benchmark,
     },
+    /// Count instructions of the shipped path, in release, under valgrind
+    Profile {
+        #[command(subcommand)]
+        what: profile::Profiled,
+    },
     /// Live seeds in the simulator: the real engine, with everything else going wrong
     Simulate(simulate::Simulation),
 }
@@ -42,7 +48,8 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().chore {
         Chore::Layers => report("layers", &layers::check(&metadata::read(&root()?)?)),
         Chore::Tidy => report("tidy", &tidy::check(&root()?)?),
-        Chore::Bench { what } => bench::run(&what),
+        Chore::Bench { what } => bench::run(&what, &root()?),
+        Chore::Profile { what } => profile::run(&what, &root()?),
         Chore::Simulate(what) => simulate::run(&what),
     }
 }

@@ -49,11 +49,7 @@ impl Driver {
         let subject = context.vault.subject(&stored.new.initiator.subject()).await?;
         let (started_at, input, version) =
             history.input.clone().ok_or_else(|| EngineError::Inconsistent(format!("{run} has no beginning")))?;
-        if version != Machine::VERSION {
-            return Err(EngineError::Inconsistent(format!(
-                "{run} was begun by machine version {version}, which is not here"
-            )));
-        }
+        of_this_machine(run, version)?;
         let value = open(&context, &subject, &input).await?;
         let root = mint_root(
             &stored.new,
@@ -139,6 +135,14 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// A run is driven by the version of the machine that began it.
+fn of_this_machine(run: &RunId, version: u32) -> Result<(), EngineError> {
+    if version == Machine::VERSION {
+        return Ok(());
+    }
+    Err(EngineError::Inconsistent(format!("{run} was begun by machine version {version}, which is not here")))
 }
 
 /// A yes counts only if the run's ledger chain says who gave it to what, and the approval's own row says so under

@@ -69,6 +69,81 @@ where
     Ok((each * clients) as f64 / began.elapsed().as_secs_f64())
 }
 
+/// Commits `runs` runs that have begun and ended, each in one transition, from as many tasks at once as one group
+/// commit takes. `handle` must be of `tenant`; the runs are older than any that begins now.
+///
+/// # Errors
+/// [`CommitError`] when the store fails.
+pub async fn fill_with_finished_runs<S>(handle: &S, tenant: &Tenant, runs: usize) -> Result<(), CommitError>
+where
+    S: Commit + Clone + 'static,
+{
+    const AT_ONCE: usize = 256;
+    let workers = ["bench/often", "bench/sometimes", "bench/rarely"];
+    for first in (0..runs).step_by(AT_ONCE) {
+        let mut tasks = JoinSet::new();
+        for n in first..runs.min(first + AT_ONCE) {
+            // Of a thousand runs one is of the last Worker, and a hundred are of the second.
+            let worker = workers.get(usize::from(n % 10 == 0) + usize::from(n % 1000 == 0)).copied();
+            let at = Timestamp::from_millis(1_600_000_000_000 + n as i64);
+            let finished = finished(tenant, worker.unwrap_or("bench/often"), at)?;
+            let handle = handle.clone();
+            tasks.spawn(async move { handle.commit(finished).await });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.map_err(broken)??;
+        }
+    }
+    Ok(())
+}
+
+/// The transition of a run that begins and ends at once.
+fn finished(tenant: &Tenant, worker: &str, at: Timestamp) -> Result<Transition, CommitError> {
+    let run = RunId::generate(at, &SystemEntropy).map_err(broken)?;
+    let body = EventBody::Ended { output: None, artifact: None, problem: None };
+    let chain = ChainHead { next: 0, last: None };
+    Ok(Transition {
+        create: Some(new_run(tenant, worker, at)?),
+        status: Some(RunStatus { state: RunState::Completed, waiting_for: None, since: at, problem: None }),
+        events: vec![JournalEvent { v: JOURNAL_VERSION, seq: 1, at, body }],
+        ..bare(tenant, &run, Fence { journal_seq: 0, epoch: 1, revocations: None }, chain)
+    })
+}
+
+fn new_run(tenant: &Tenant, worker: &str, at: Timestamp) -> Result<NewRun, CommitError> {
+    Ok(NewRun {
+        worker: ResourceName::new(worker).map_err(broken)?,
+        worker_version: Digest::of(b"bench"),
+        environment: Environment::new("bench").map_err(broken)?,
+        purpose: "measure".to_owned(),
+        class: Class::default(),
+        initiator: Principal::system(tenant.clone(), "bench"),
+        started_at: at,
+        header: serde_json::Value::Null,
+        start_key: None,
+    })
+}
+
+/// A transition of nothing.
+fn bare(tenant: &Tenant, run: &RunId, fence: Fence, chain: ChainHead) -> Transition {
+    Transition {
+        tenant: tenant.clone(),
+        run: run.clone(),
+        fence,
+        create: None,
+        claim: None,
+        events: Vec::new(),
+        entries: Vec::new(),
+        chain,
+        admission: None,
+        leases: Vec::new(),
+        approvals: Vec::new(),
+        timers: Vec::new(),
+        payloads: Vec::new(),
+        status: None,
+    }
+}
+
 fn broken(error: impl std::fmt::Display) -> CommitError {
     CommitError::Store(StoreError::Unavailable(format!("the measurement could not be set up: {error}")))
 }
@@ -79,17 +154,7 @@ fn script(tenant: &Tenant, steps: usize) -> Result<(Transition, Vec<Transition>)
     let mut chain = ChainHead { next: 0, last: None };
     let mut start = step(tenant, &run, 0, &mut chain)?;
     start.admission = None;
-    start.create = Some(NewRun {
-        worker: ResourceName::new("bench/no-op").map_err(broken)?,
-        worker_version: Digest::of(b"bench"),
-        environment: Environment::new("bench").map_err(broken)?,
-        purpose: "measure".to_owned(),
-        class: Class::default(),
-        initiator: Principal::system(tenant.clone(), "bench"),
-        started_at: Timestamp::EPOCH,
-        header: serde_json::Value::Null,
-        start_key: None,
-    });
+    start.create = Some(new_run(tenant, "bench/no-op", Timestamp::EPOCH)?);
     start.status =
         Some(RunStatus { state: RunState::Running, waiting_for: None, since: Timestamp::EPOCH, problem: None });
     let steps: Result<Vec<_>, CommitError> = (1..=steps as u64).map(|n| step(tenant, &run, n, &mut chain)).collect();
@@ -114,20 +179,11 @@ fn step(tenant: &Tenant, run: &RunId, n: u64, chain: &mut ChainHead) -> Result<T
     let step = StepKey { run: run.clone(), seq: StepSeq(seq), attempt: Attempt(1) };
     let journal =
         JournalEvent { v: JOURNAL_VERSION, seq: n + 1, at: Timestamp::EPOCH, body: EventBody::Woke { timer: seq } };
+    let fence = Fence { journal_seq: n, epoch: 1, revocations: Some(0) };
     Ok(Transition {
-        tenant: tenant.clone(),
-        run: run.clone(),
-        fence: Fence { journal_seq: n, epoch: 1, revocations: Some(0) },
-        create: None,
-        claim: None,
         events: vec![journal],
         entries: vec![entry],
-        chain: *chain,
         admission: Some(Admission { step, request: Digest::of(run.as_str().as_bytes()) }),
-        leases: Vec::new(),
-        approvals: Vec::new(),
-        timers: Vec::new(),
-        payloads: Vec::new(),
-        status: None,
+        ..bare(tenant, run, fence, *chain)
     })
 }

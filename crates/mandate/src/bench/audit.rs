@@ -8,16 +8,21 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Waits for the sequencer, then hashes the whole ledger again and counts what a step leaves behind.
-pub(crate) async fn audit(node: &Node, context: &TenantContext, steps: usize) -> Result<Value> {
+/// Waits until every entry is in the tree, and the tree is cosigned.
+pub(crate) async fn until_sequenced(context: &TenantContext) -> Result<()> {
     for _ in 0..600 {
         let head = context.store().head().await?;
         if head.cosigned_size == head.frontier.size() && context.store().pending(1).await?.is_empty() {
-            break;
+            return Ok(());
         }
         context.entries_arrived();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    bail!("the sequencer did not catch up in a minute")
+}
+
+/// Hashes the whole ledger again and counts what a step leaves behind.
+pub(crate) async fn audit(node: &Node, context: &TenantContext, steps: usize) -> Result<Value> {
     let (size, checkpoint) = node.engine.checkpoint(context).await?;
     let entries = context.store().entries(0, size).await?;
     let (mut decisions, mut successes, mut leases, mut tokens) = (0, 0, 0, BTreeSet::new());

@@ -1,7 +1,7 @@
 //! A quiet tenant beside a noisy one: 10-step runs one by one, alone and while another tenant keeps thousands of runs
 //! going, with work shared out and without.
 
-use crate::steps::{self, open};
+use crate::house::{self, open};
 use crate::wiring::Node;
 use anyhow::{Result, bail};
 use mandate_engine::{Shares, StartError, StartRequest, TenantContext};
@@ -30,8 +30,8 @@ pub(crate) async fn measure() -> Result<Value> {
 
 async fn parts(folder: &std::path::Path) -> Result<Value> {
     let (node, witness) = open(folder)?;
-    let (quiet, caller) = steps::tenant(&node, &witness, "quiet").await?;
-    let (noisy, other) = steps::tenant(&node, &witness, "noisy").await?;
+    let (quiet, caller) = house::tenant(&node, &witness, "quiet").await?;
+    let (noisy, other) = house::tenant(&node, &witness, "noisy").await?;
     node.engine.recover().await?;
     let shares = Shares { runs_per_tenant: NOISE, runs_per_worker: NOISE, ..Shares::default() };
     node.engine.share(shares);
@@ -48,7 +48,7 @@ async fn parts(folder: &std::path::Path) -> Result<Value> {
         "quiet_alone_ms": alone.json(), "quiet_beside_noise_ms": shared.json(), "quiet_unshared_ms": unshared.json(),
         "ratio_p99": ratio(&shared), "ratio_p99_unshared": ratio(&unshared),
         "noise_runs": NOISE, "noise_steps_per_s": rate, "noise_steps_per_s_unshared": rate_unshared,
-        "noise_starts_refused": refused, "quiet_runs": QUIET, "steps_per_run": steps::STEPS, "fsync": true,
+        "noise_starts_refused": refused, "quiet_runs": QUIET, "steps_per_run": house::STEPS, "fsync": true,
     }))
 }
 
@@ -98,7 +98,7 @@ async fn beside(
     let measured = one_by_one(node, quiet.0, quiet.1, QUIET).await;
     // Every place that a run leaves is taken by a start: so many runs were finished.
     let runs = started.load(Ordering::SeqCst) - before;
-    let rate = (runs * steps::STEPS) as f64 / at.elapsed().as_secs_f64();
+    let rate = (runs * house::STEPS) as f64 / at.elapsed().as_secs_f64();
     stop.store(true, Ordering::SeqCst);
     for caller in callers {
         caller.await??;

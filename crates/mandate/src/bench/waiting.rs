@@ -1,7 +1,7 @@
 //! Runs that wait: so many of them on one node, for people, times and events; what they cost, and whether all are woken
 //! after a restart. Filling and waking are processes of their own.
 
-use crate::steps::{self, open};
+use crate::house::{self, open};
 use crate::wiring::Node;
 use anyhow::{Context, Result, bail};
 use mandate_engine::{Answer, StartRequest, TenantContext};
@@ -54,14 +54,14 @@ fn memory() -> Result<(f64, f64)> {
 
 async fn house(folder: &Path) -> Result<(Node, Arc<TenantContext>, Caller)> {
     let (node, witness) = open(folder)?;
-    let (context, caller) = steps::tenant(&node, &witness, "waiting").await?;
+    let (context, caller) = house::tenant(&node, &witness, "waiting").await?;
     Ok((node, context, caller))
 }
 
 /// Starts them all, and sees them wait. Those that wait for a time do so until an hour after the beginning.
 pub(crate) async fn fill(folder: &Path, runs: usize) -> Result<Value> {
     let (node, context, caller) = house(folder).await?;
-    steps::apply(&node, &context, manifests()).await?;
+    house::apply(&node, &context, manifests()).await?;
     node.engine.recover().await?;
     let (before, _) = memory()?;
     let (left, begun) = (Arc::new(AtomicUsize::new(runs)), Instant::now());
@@ -204,16 +204,16 @@ fn manifests() -> Vec<Value> {
             "document": document, "environments": ["sandbox"], "defaultEnvironment": "sandbox", "functions": ["approval"],
             "authoritySeconds": 86_400,
         });
-        steps::manifest("Worker", &format!("bench/{name}"), spec)
+        house::manifest("Worker", &format!("bench/{name}"), spec)
     };
     vec![
-        steps::manifest(
+        house::manifest(
             "Function",
             "bench/approval",
             json!({"effect": "read", "model": "workflow-bound", "returns": {"integrity": "derived"},
                 "target": {"review": {"groups": ["bosses"], "expires": "P1D"}}}),
         ),
-        steps::manifest(
+        house::manifest(
             "Entitlement",
             "bench/reviews",
             json!({"subjects": ["user:owner"], "environments": ["sandbox"], "scopes": [],
