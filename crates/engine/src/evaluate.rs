@@ -61,7 +61,7 @@ impl Driver {
 
     async fn tame(&mut self, engine: &Engine, evaluation: &Evaluation, wild: Vec<Value>) -> Result<Value, ExprError> {
         if evaluation.expression.is_quick() {
-            // To leave the thread to others would cost more than it.
+            // Nothing in it computes or repeats, so that others don't have to wait for it.
             let begun = engine.ports.clock.now();
             let result = mandate_flow::evaluate_with(evaluation, wild);
             self.has_evaluated(engine.ports.clock.now().since(begun));

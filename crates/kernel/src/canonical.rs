@@ -1,8 +1,8 @@
 //! Canonical JSON (RFC 8785): one byte string for each value, so that digests and signatures mean
 //! the value.
 //!
-//! It is written by a writer of our own, because every ledger entry goes through it: a tenth of the work of the
-//! library that it is tested against (docs/decisions/0034-where-a-step-spends.md).
+//! It is written by a writer of our own, because every ledger entry goes through it, and the library that it is
+//! tested against reads each name back to sort it (docs/decisions/0034-where-a-step-spends.md).
 
 mod name;
 mod object;

@@ -28,7 +28,7 @@ pub struct Event<D = Value> {
 }
 
 /// What an entry tells beyond when, who and what. A type of its own is written as it stands; a [`Value`] first has to
-/// be made, at several times the cost.
+/// be made, member by member.
 pub trait Details: Serialize {
     /// Whether it is written as an object.
     fn is_object(&self) -> bool;
