@@ -31,13 +31,14 @@ pub(crate) struct Decided<'a> {
 impl<'a> Decided<'a> {
     pub(crate) fn details(&self) -> StepDecided<'a> {
         let facts = self.facts;
-        let authority = match &facts.root {
-            AuthorityRoot::Initiator => Root::Initiator { root: "initiator", subject: facts.initiator.subject() },
-            AuthorityRoot::Grant(grant) => Root::Grant {
-                root: "grant",
-                grant: grant.as_ref().map(|grant| grant.name.as_str()),
-                owner: grant.as_ref().map(|grant| grant.owner.as_str()),
-            },
+        // A credential is used by its owner's grant, also where the step rests on the initiator's authority.
+        let granted = facts.credential.as_ref().and_then(|credential| credential.grant.as_ref());
+        let (grant, owner) = granted.map(|grant| (grant.name.as_str(), grant.owner.as_str())).unzip();
+        let authority = match facts.root {
+            AuthorityRoot::Initiator => {
+                Root::Initiator { grant, owner, root: "initiator", subject: facts.initiator.subject() }
+            }
+            AuthorityRoot::Grant => Root::Grant { grant, owner, root: "grant" },
         };
         StepDecided {
             approvals: facts.approvals.iter().map(|yes| &yes.approval).collect(),
@@ -131,8 +132,19 @@ impl Details for StepDecided<'_> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Root<'a> {
-    Initiator { root: &'static str, subject: String },
-    Grant { grant: Option<&'a str>, owner: Option<&'a str>, root: &'static str },
+    Initiator {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grant: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<&'a str>,
+        root: &'static str,
+        subject: String,
+    },
+    Grant {
+        grant: Option<&'a str>,
+        owner: Option<&'a str>,
+        root: &'static str,
+    },
 }
 
 #[derive(Serialize)]

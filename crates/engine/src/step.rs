@@ -128,13 +128,22 @@ impl Driver {
             initiator: self.new.initiator.clone(),
             initiator_groups: self.header.groups.clone(),
             authority: self.held.get_or_init(|| self.standing_authority()).clone(),
-            root: self.root_of(spec, &wanted.function),
+            root: root_of(spec),
             credential: pinned.credential.as_ref().map(|bound| CredentialFacts {
                 name: bound.name.clone(),
                 version: bound.version,
                 environment: bound.spec.environment.clone(),
                 destinations: bound.spec.destinations.clone(),
                 exchange: bound.spec.exchange.clone(),
+                grant: bound.grant.as_ref().map(|(name, grant)| GrantFacts {
+                    name: name.clone(),
+                    owner: bound.spec.owner.clone(),
+                    credential: grant.credential.clone(),
+                    worker_version: grant.worker_version,
+                    function_version: grant.function_version,
+                    environment: grant.environment.clone(),
+                    not_after: grant.not_after,
+                }),
             }),
             approvals: self.history.approvals.get(&wanted.seq).cloned().unwrap_or_default(),
             standing: self.standing.clone(),
@@ -152,25 +161,6 @@ impl Driver {
         given.meet(&held)
     }
 
-    /// Which of the two roots of authority a function rests on: its model says.
-    fn root_of(&self, spec: &FunctionSpec, function: &FunctionName) -> AuthorityRoot {
-        if spec.model != IdentityModel::ServiceAccount {
-            return AuthorityRoot::Initiator;
-        }
-        let bound = self.pinned.functions.get(function).and_then(|f| f.credential.as_ref());
-        AuthorityRoot::Grant(bound.and_then(|bound| {
-            bound.grant.as_ref().map(|(name, grant)| GrantFacts {
-                name: name.clone(),
-                owner: bound.spec.owner.clone(),
-                credential: grant.credential.clone(),
-                worker_version: grant.worker_version,
-                function_version: grant.function_version,
-                environment: grant.environment.clone(),
-                not_after: grant.not_after,
-            })
-        }))
-    }
-
     /// A repeated attempt sends what the first one sent, or nothing.
     async fn check_frozen(&self, wanted: &Wanted, frozen: &Stored) -> Result<(), EngineError> {
         if self.open(frozen).await? == wanted.arguments.value {
@@ -186,6 +176,14 @@ impl Driver {
     /// Who acts in a step: the Worker.
     pub(crate) fn actor(&self) -> String {
         format!("worker:{}", self.new.worker)
+    }
+}
+
+/// Which of the two roots of authority a function rests on: its model says.
+fn root_of(spec: &FunctionSpec) -> AuthorityRoot {
+    match spec.model {
+        IdentityModel::ServiceAccount => AuthorityRoot::Grant,
+        _ => AuthorityRoot::Initiator,
     }
 }
 

@@ -52,15 +52,17 @@ pub struct CredentialFacts {
     pub destinations: BTreeSet<String>,
     /// Where its owner lets it be exchanged for tokens.
     pub exchange: Option<ExchangePlace>,
+    /// Its owner's grant of this use; without one the step is refused, whatever else it rests on.
+    pub grant: Option<GrantFacts>,
 }
 
 /// Whose authority a step rests on: one of two roots, named on every hop.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorityRoot {
     /// The initiator's own authority, as narrowed for the run.
     Initiator,
-    /// An embedded grant; `None` when there is none, which refuses.
-    Grant(Option<GrantFacts>),
+    /// The embedded grant of the credential that the step uses ([`CredentialFacts::grant`]).
+    Grant,
 }
 
 /// Everything a step is judged by.

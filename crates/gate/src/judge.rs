@@ -1,8 +1,6 @@
 //! Judging a step: the gate's own rules first, then policy. Pure.
 
-use crate::{
-    AuthorityRoot, CredentialFacts, GrantFacts, Live, Prepared, Refusal, RefusalKind, Slot, StepFacts, approval,
-};
+use crate::{AuthorityRoot, CredentialFacts, Live, Prepared, Refusal, RefusalKind, Slot, StepFacts, approval};
 use mandate_identity::{self as identity, Authentication, Authority};
 use mandate_kernel::{
     Action, DecisionId, Digest, Duration, IdentityModel, Integrity, Principal, PrincipalKind, ResourceKind, Timestamp,
@@ -166,10 +164,11 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
             });
         }
         may_be_used_so(credential, prepared)?;
+        grant_covers(facts, credential, now)?;
     } else if prepared.slot.is_some() {
         return Err(RefusalKind::SlotUnbound(facts.function.to_string()));
     }
-    match &facts.root {
+    match facts.root {
         AuthorityRoot::Initiator => {
             let audience =
                 prepared.audience.as_ref().ok_or_else(|| RefusalKind::NoAudience(facts.function.to_string()))?;
@@ -184,11 +183,11 @@ fn own_rules(facts: &StepFacts, prepared: &Prepared, now: Timestamp) -> Result<O
             // With a credential of the initiator's own, the receiver gets no token of ours beside it.
             Ok((facts.model != IdentityModel::UserPassthrough).then_some(hop))
         }
-        AuthorityRoot::Grant(None) => Err(RefusalKind::GrantMissing {
-            credential: facts.credential.as_ref().map_or_else(|| "its credential".to_owned(), |c| c.name.to_string()),
+        AuthorityRoot::Grant if facts.credential.is_some() => Ok(None),
+        AuthorityRoot::Grant => Err(RefusalKind::GrantMissing {
+            credential: "its credential".to_owned(),
             function: facts.function.to_string(),
         }),
-        AuthorityRoot::Grant(Some(grant)) => grant_covers(facts, grant, now).map(|()| None),
     }
 }
 
@@ -210,15 +209,19 @@ fn may_be_used_so(credential: &CredentialFacts, prepared: &Prepared) -> Result<(
 
 /// When the authority that the step rests on ends: the run's, and the grant's where there is one.
 fn root_ends(facts: &StepFacts) -> Timestamp {
-    let grant = match &facts.root {
-        AuthorityRoot::Grant(Some(grant)) => grant.not_after,
-        _ => None,
-    };
-    grant.map_or(facts.authority.not_after, |end| end.min(facts.authority.not_after))
+    let grant = facts.credential.as_ref().and_then(|credential| credential.grant.as_ref());
+    grant.and_then(|grant| grant.not_after).map_or(facts.authority.not_after, |end| end.min(facts.authority.not_after))
 }
 
-fn grant_covers(facts: &StepFacts, grant: &GrantFacts, now: Timestamp) -> Result<(), RefusalKind> {
-    let why = if facts.credential.as_ref().is_none_or(|c| c.name != grant.credential) {
+/// A credential is used by its owner's leave, whoever's authority the step rests on.
+fn grant_covers(facts: &StepFacts, credential: &CredentialFacts, now: Timestamp) -> Result<(), RefusalKind> {
+    let Some(grant) = &credential.grant else {
+        return Err(RefusalKind::GrantMissing {
+            credential: credential.name.to_string(),
+            function: facts.function.to_string(),
+        });
+    };
+    let why = if credential.name != grant.credential {
         "it is for another credential"
     } else if grant.worker_version != facts.worker_version {
         "the Worker was edited after it was given"
@@ -273,7 +276,7 @@ fn step_question(facts: &StepFacts, prepared: &Prepared, passed_gates: BTreeSet<
                 function_allowed: facts.allow_listed,
                 environment_matches: facts.credential.as_ref().is_none_or(|c| c.environment == facts.environment),
                 authority_covers: true,
-                grant: matches!(facts.root, AuthorityRoot::Grant(Some(_))),
+                grant: facts.root == AuthorityRoot::Grant,
             })),
             ..Facts::default()
         },

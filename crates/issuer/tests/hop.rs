@@ -205,16 +205,17 @@ async fn a_step_that_rests_on_a_grant_has_nothing_to_pass_on() {
         environment: environment(),
         destinations: BTreeSet::from([AUDIENCE.to_owned()]),
         exchange: None,
+        grant: Some(GrantFacts {
+            name: "finance/costs".to_owned(),
+            owner: "user:finance-director".to_owned(),
+            credential: name,
+            worker_version: facts.worker_version,
+            function_version: facts.function_version,
+            environment: environment(),
+            not_after: None,
+        }),
     });
-    facts.root = AuthorityRoot::Grant(Some(GrantFacts {
-        name: "finance/costs".to_owned(),
-        owner: "user:finance-director".to_owned(),
-        credential: name,
-        worker_version: facts.worker_version,
-        function_version: facts.function_version,
-        environment: environment(),
-        not_after: None,
-    }));
+    facts.root = AuthorityRoot::Grant;
     let slot = Some(Slot::Header { name: "x-api-key".to_owned(), prefix: String::new() });
     let (envelope, permit) = admitted(&issuer, facts, Prepared { slot, audience: None, ..http() }).await;
     assert!(issuer.hop(&permit, jti(), &envelope).unwrap().is_none());

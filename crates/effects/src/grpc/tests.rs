@@ -37,7 +37,7 @@ fn message(text: &str) -> Vec<u8> {
 async fn hold(io: impl AsyncRead + AsyncWrite + Unpin, act: Act) {
     let mut server = h2::server::handshake(io).await.unwrap();
     while let Some(Ok((request, mut respond))) = server.accept().await {
-        assert_eq!(request.uri().path().starts_with("/greet.Greeter/"), true);
+        assert!(request.uri().path().starts_with("/greet.Greeter/"));
         assert_eq!(request.headers()["te"], "trailers");
         let head = |status: u16| http::Response::builder().status(status).header("content-type", "application/grpc");
         let trailers = |status: u32| {

@@ -1,7 +1,7 @@
 //! Embedded grants: for one credential, one Worker version, one function version, one environment, one time.
 
 use crate::support::*;
-use mandate_gate::{AuthorityRoot, GrantFacts, RefusalKind, StepFacts};
+use mandate_gate::{GrantFacts, RefusalKind, StepFacts};
 use mandate_kernel::{Digest, Environment};
 
 fn stale(facts: StepFacts) -> String {
@@ -15,7 +15,9 @@ fn stale(facts: StepFacts) -> String {
 }
 
 fn under(grant: GrantFacts) -> StepFacts {
-    StepFacts { root: AuthorityRoot::Grant(Some(grant)), ..granted() }
+    let mut facts = granted();
+    facts.credential.as_mut().unwrap().grant = Some(grant);
+    facts
 }
 
 #[test]
@@ -36,11 +38,11 @@ fn a_grant_covers_what_it_was_given_for_and_nothing_else() {
 }
 
 #[test]
-fn a_grant_for_a_credential_is_none_for_a_function_without_one() {
+fn a_step_that_rests_on_a_grant_needs_a_credential() {
     let mut prepared = to_ledgerbook();
     prepared.slot = None;
     let kind = refused(builtin(), StepFacts { credential: None, ..granted() }, prepared);
-    assert_eq!(kind.code(), "grant-stale");
+    assert_eq!(kind.code(), "grant-missing");
 }
 
 #[test]

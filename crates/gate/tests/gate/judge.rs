@@ -1,7 +1,7 @@
 //! Each reason to refuse, what is said about it, and which one wins.
 
 use crate::support::*;
-use mandate_gate::{AuthorityRoot, GivenApproval, Judged, Prepared, RefusalKind, Request, StepFacts, binding};
+use mandate_gate::{GivenApproval, Judged, Prepared, RefusalKind, Request, StepFacts, binding};
 use mandate_identity::{CanonicalRequest, Widening};
 use mandate_journal::EpochKey;
 use mandate_kernel::{ApprovalId, Attempt, Digest, EffectClass, IdentityModel, StepPath, StepSeq, SystemEntropy};
@@ -62,13 +62,24 @@ fn of_credentials() -> Vec<(StepFacts, Prepared, RefusalKind)> {
     let credential = || "finance/ledgerbook".to_owned();
     vec![
         (
-            spoilt(granted(), |f| f.root = AuthorityRoot::Grant(None)),
+            spoilt(granted(), |f| f.credential.as_mut().unwrap().grant = None),
             to_ledgerbook(),
             RefusalKind::GrantMissing { credential: credential(), function: "ledgerbook.costs".to_owned() },
         ),
         (
+            // The initiator's own authority does not replace the leave of the credential's owner.
+            spoilt(delegated(), |f| {
+                f.credential = granted().credential;
+                f.credential.as_mut().unwrap().grant = None;
+                f.credential.as_mut().unwrap().destinations.insert(WAREHOUSE.to_owned());
+            }),
+            to_warehouse(),
+            RefusalKind::GrantMissing { credential: credential(), function: "warehouse.revenue".to_owned() },
+        ),
+        (
             spoilt(granted(), |f| {
-                f.root = AuthorityRoot::Grant(Some(mandate_gate::GrantFacts { not_after: Some(NOW), ..grant() }))
+                f.credential.as_mut().unwrap().grant =
+                    Some(mandate_gate::GrantFacts { not_after: Some(NOW), ..grant() });
             }),
             to_ledgerbook(),
             RefusalKind::GrantStale {
@@ -168,8 +179,10 @@ fn every_kind_of_refusal_is_reached() {
     let own = own_refusals().into_iter().map(|(_, _, kind)| kind.code());
     // Those the engine makes before there is a step to judge, tested through the running server.
     let before = ["no-destination", "not-found"];
-    let reached: BTreeSet<&str> =
-        own.chain(policy_refusals().into_iter().map(|(_, code)| code)).chain(before).collect();
+    // Those of `exchange.rs`.
+    let exchanged = ["credential-exchanged-only", "exchange-not-allowed"];
+    let policies = policy_refusals().into_iter().map(|(_, code)| code);
+    let reached: BTreeSet<&str> = own.chain(policies).chain(before).chain(exchanged).collect();
     assert_eq!(reached, codes);
 }
 

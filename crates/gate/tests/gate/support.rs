@@ -137,13 +137,14 @@ pub(crate) fn granted() -> StepFacts {
         model: IdentityModel::ServiceAccount,
         legacy: true,
         scopes: BTreeSet::new(),
-        root: AuthorityRoot::Grant(Some(grant())),
+        root: AuthorityRoot::Grant,
         credential: Some(CredentialFacts {
             name: resource("finance/ledgerbook"),
             version: 3,
             environment: environment("sandbox"),
             destinations: BTreeSet::from([LEDGERBOOK.to_owned()]),
             exchange: None,
+            grant: Some(grant()),
         }),
         ..delegated()
     }

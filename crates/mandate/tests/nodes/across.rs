@@ -84,7 +84,8 @@ fn an_answer_at_one_node_reaches_a_run_that_another_drives() {
     let run = cluster.start_run(0, "steps");
     receiver.has_met(&run);
     // Node 0 has a call on the wire while node 1 takes the answer.
-    let list = || cluster.ask_in(1, ("rita", "reviewers"), "GET", "/v1/approvals?state=pending", None).unwrap().json();
+    let list =
+        || cluster.ask_in(1, ("reviewer", "reviewers"), "GET", "/v1/approvals?state=pending", None).unwrap().json();
     let begun = Instant::now();
     let approval = loop {
         if let Some(approval) = list()["items"].as_array().and_then(|items| items.first().cloned()) {
@@ -95,7 +96,7 @@ fn an_answer_at_one_node_reaches_a_run_that_another_drives() {
     };
     let path = format!("/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
     let body = json!({"digest": approval["arguments_digest"]});
-    let said = cluster.ask_in(1, ("rita", "reviewers"), "POST", &path, Some(&body)).unwrap();
+    let said = cluster.ask_in(1, ("reviewer", "reviewers"), "POST", &path, Some(&body)).unwrap();
     assert_eq!(said.status, 200, "{}\n{}", String::from_utf8_lossy(&said.body), cluster.said(1));
     // Whoever waits at the other node for the end of the run hears of it.
     let waits = cluster.ask(0, "bob", "GET", &format!("/v1/runs/{run}?wait=30"), None).unwrap();

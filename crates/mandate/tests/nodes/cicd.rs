@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const KEY: &str = "CANARY-RUNNER-KEY-77";
-const DEVELOPER: (&str, &str) = ("dora", "developers");
-const MANAGER: (&str, &str) = ("rita", "release-managers");
+const DEVELOPER: (&str, &str) = ("developer", "developers");
+const MANAGER: (&str, &str) = ("release-manager", "release-managers");
 
 /// A CI system: it says yes to everything and keeps what it got, to be verified.
 struct Ci {
@@ -102,6 +102,10 @@ fn waiting(cluster: &Cluster, ci: &Ci) -> String {
     let key = folder.path().join("key");
     std::fs::write(&key, KEY).unwrap();
     cluster.cli(0, "platform", &["secrets", "put", "cicd/runner-key", "--from-file", key.to_str().unwrap()]).exits(0);
+    for function in ["ci.build", "ci.test", "ci.deploy"] {
+        let give = ["grants", "give", "cicd/runner-key", "--worker", "cicd/pipeline", "--function", function];
+        cluster.cli(0, "platform", &give).exits(0);
+    }
     let body = json!({"worker": "cicd/pipeline", "purpose": "Release 1.2", "input": {"commit": "0a1b2c3d"}});
     let started = cluster.ask_in(0, DEVELOPER, "POST", "/v1/runs?wait=30", Some(&body)).unwrap();
     assert_eq!(started.status, 201, "{}", String::from_utf8_lossy(&started.body));
