@@ -3,8 +3,8 @@
 
 use crate::handlers::auth as sign_in;
 use crate::handlers::{
-    apply, approvals, audit, events, forensics, grants, keys, meta, metrics, resources, runs, search, secrets, tasks,
-    workers,
+    apply, approvals, audit, events, forensics, grants, keys, meta, metrics, resources, rollback, runs, search,
+    secrets, tasks, workers,
 };
 use crate::{ApiState, auth, console, measure, observe, openapi};
 use axum::Router;
@@ -86,6 +86,8 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint!("GET", "/v1/runs/{run}/events", Asks::Action(&[Action::RunView]), get(events::events)),
     endpoint!("POST", "/v1/runs/{run}/kill", Asks::Action(&[Action::RunKill]), post(runs::kill)),
     endpoint!("POST", "/v1/runs/{run}/resolve", Asks::Action(&[Action::RunResolve]), post(runs::resolve)),
+    endpoint!("GET", "/v1/runs/{run}/rollback", Asks::Action(&[Action::RunRollback]), get(rollback::plan)),
+    endpoint!("POST", "/v1/runs/{run}/rollback", Asks::Action(&[Action::RunRollback]), post(rollback::start)),
     endpoint!("GET", "/v1/runs/{run}/passport", Asks::Action(&[Action::PassportExport]), get(runs::passport)),
     endpoint!("GET", "/v1/runs/{run}/artifact", Asks::Action(&[Action::ArtifactRead]), get(runs::artifact)),
     endpoint!("GET", "/v1/approvals", Asks::SignedIn, get(approvals::list)),

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mandate_directory::SessionStoreError;
-use mandate_engine::{AnswerError, Denied, EngineError, ResolveError, StartError};
+use mandate_engine::{AnswerError, Denied, EngineError, ResolveError, RollbackError, StartError};
 use mandate_gate::{Refusal, RefusalKind};
 use mandate_identity::TokenError;
 use mandate_journal::{CommitError, StoreError};
@@ -268,6 +268,22 @@ impl From<StartError> for Problem {
                     .retry_after(mandate_kernel::Duration::from_secs(busy.retry_after.as_secs()))
             }
             StartError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<RollbackError> for Problem {
+    fn from(error: RollbackError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RollbackError::NotEnded(_) => {
+                Self::new(StatusCode::CONFLICT, "run-not-ended", "The run has not ended").detail(detail)
+            }
+            RollbackError::Nothing(_) => {
+                Self::new(StatusCode::CONFLICT, "nothing-to-undo", "Nothing can be undone").detail(detail)
+            }
+            RollbackError::Reason(_) => Self::invalid("invalid-start", detail),
+            RollbackError::Start(error) => error.into(),
         }
     }
 }

@@ -51,6 +51,7 @@ pub const PROBLEM_TYPES: &[(&str, &str)] = &[
     ("not-the-owner", "Only the credential's owner may."),
     ("nothing-in-doubt", "The run has no step whose outcome is unknown."),
     ("outside-authority", "The request is outside the authority it rests on."),
+    ("nothing-to-undo", "Nothing that the run did can be undone, or all of it was."),
     ("policy-denied", "A policy forbids it, or none permits it."),
     ("policy-failed", "Policy could not be evaluated, so it is refused."),
     ("provider-unavailable", "The identity provider can't be asked now."),

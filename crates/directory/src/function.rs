@@ -1,6 +1,6 @@
 //! A function: a registered capability that Workers call by name.
 
-use crate::{Protocol, ReplyChecks, ReturnLabels, Target};
+use crate::{Compensation, Protocol, ReplyChecks, ReturnLabels, Target};
 use mandate_identity::Scope;
 use mandate_kernel::{Class, EffectClass, IdentityModel, Impact};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct FunctionSpec {
     /// What its replies are looked at for.
     #[serde(default)]
     pub checks: ReplyChecks,
+    /// How its effect is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<Compensation>,
     /// How it is reached.
     pub target: Target,
     /// How often, and after how long, a transient failure asks again.
@@ -127,6 +130,12 @@ impl FunctionSpec {
         self.target.check()?;
         self.returns.check()?;
         self.checks.check()?;
+        if let Some(inverse) = &self.compensate {
+            inverse.check().map_err(|(pointer, why)| (format!("/compensate{pointer}"), why))?;
+            if self.effect == EffectClass::Read {
+                return at("/compensate", "what only reads leaves nothing to undo");
+            }
+        }
         if let Some(fixed) = self.target.arguments()
             && let Some(unknown) = self.arguments.keys().find(|name| !fixed.contains(&name.as_str()))
         {

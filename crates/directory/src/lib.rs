@@ -7,6 +7,7 @@
 
 mod bounds;
 mod checks;
+mod compensation;
 mod connection;
 mod credential;
 mod description;
@@ -25,6 +26,7 @@ mod target;
 mod worker;
 
 pub use checks::{Check, Checked, Freshness, ReplyChecks};
+pub use compensation::{Compensation, Taken};
 pub use connection::{ConnectionSpec, Endpoint, HeaderSlot, MailServer, PolicySlot, SlotSpec, SmtpSlot, SmtpSlotUse};
 pub use credential::CredentialSpec;
 pub use description::{Body, BodyForm, Operation, Parameter, Place, Spread};

@@ -25,6 +25,7 @@ const RECORDS: &[EventKind] = &[
     EventKind::KeyRotated,
     EventKind::StateQuarantined,
     EventKind::StateReleased,
+    EventKind::RollbackStarted,
 ];
 
 /// Entries read at once.
@@ -267,7 +268,11 @@ fn recorded(event: &Event) -> Result<Option<(String, String, Option<Digest>)>, S
         found.ok_or_else(|| format!("a {} entry without {key}", event.kind))
     };
     Ok(match event.kind {
-        EventKind::ResourceApplied | EventKind::KeyRotated | EventKind::StateQuarantined | EventKind::StateReleased => {
+        EventKind::ResourceApplied
+        | EventKind::KeyRotated
+        | EventKind::StateQuarantined
+        | EventKind::StateReleased
+        | EventKind::RollbackStarted => {
             let digest = event.details.get("digest").cloned().unwrap_or_default();
             let digest = serde_json::from_value(digest).map_err(|e| format!("a digest that is none: {e}"))?;
             Some((text("kind")?, text("resource")?, digest))

@@ -3,7 +3,7 @@
 use crate::pinned::Pinned;
 use mandate_identity::Authority;
 use mandate_journal::EpochKey;
-use mandate_kernel::{Caller, DecisionId, Digest, FunctionName, GroupName, RunId};
+use mandate_kernel::{Caller, DecisionId, Digest, FunctionName, GroupName, RunId, StepSeq};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,23 @@ pub(crate) struct RunHeader {
     pub decision: DecisionId,
     /// Digest of the policies in force at the start.
     pub policy: Digest,
+    /// The run whose effects it undoes, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackHeader>,
     /// Ordinal of the token key that signed the run's envelope, so that recovery makes the same again.
     pub token_key: u32,
+}
+
+/// What a rollback is made of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollbackHeader {
+    /// The run whose effects it undoes.
+    pub of: RunId,
+    /// Its document, instead of the Worker's.
+    pub document: serde_json::Value,
+    /// The steps that its own steps undo, in order.
+    pub steps: Vec<StepSeq>,
 }
 
 /// The versions one function is pinned to.

@@ -47,6 +47,7 @@ mod record;
 mod replay;
 mod resolve;
 mod review;
+mod rollback;
 mod rows;
 mod scheduler;
 mod sealed;
@@ -74,6 +75,7 @@ pub use ports::{
     EffectSource, Evaluator, EvaluatorError, Ports, TameOnly, Tenants, WildOutcome, Witness, WitnessError,
 };
 pub use resolve::ResolveError;
+pub use rollback::{Fate, RollbackError, RollbackPlan, RollbackStep};
 pub use rows::Rows;
 pub use start::{StartError, StartRequest, Started};
 pub use trace::Traced;

@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::pinned::{Pinned, Versions};
 use crate::seen::Results;
 use crate::turns::Place;
-use crate::{Engine, EngineError, TenantContext};
+use crate::{Engine, EngineError, TenantContext, rollback};
 use mandate_flow::{Labelled, Machine, Start};
 use mandate_gate::{GivenApproval, StandingFacts};
 use mandate_identity::Work;
@@ -39,12 +39,7 @@ impl Driver {
         let standing = standing(store.as_ref(), &header).await?;
         let history = History::of(store.journal(run).await?);
         only_evidenced(&context, run, &history).await?;
-        let worker = stored.new.worker.as_str();
-        let record = store
-            .resource_by_digest("Worker", worker, &stored.new.worker_version)
-            .await?
-            .ok_or_else(|| EngineError::Absent(format!("Worker {worker} in the version of {run}")))?;
-        let pinned = Pinned::load(&engine.ports, store.as_ref(), &record, Versions::Pinned(&header.functions)).await?;
+        let pinned = pinned(engine, &context, &stored.new, run, &header).await?;
         engine.still_allows(&stored.status, &pinned.program)?;
         let subject = context.vault.subject(&stored.new.initiator.subject()).await?;
         let (started_at, input, version) =
@@ -143,6 +138,24 @@ fn of_this_machine(run: &RunId, version: u32) -> Result<(), EngineError> {
         return Ok(());
     }
     Err(EngineError::Inconsistent(format!("{run} was begun by machine version {version}, which is not here")))
+}
+
+/// What the run is pinned to.
+async fn pinned(
+    engine: &Engine,
+    context: &TenantContext,
+    new: &NewRun,
+    run: &RunId,
+    header: &RunHeader,
+) -> Result<Pinned, EngineError> {
+    let (store, worker) = (context.store.as_ref(), new.worker.as_str());
+    let record = store.resource_by_digest("Worker", worker, &new.worker_version).await?;
+    let record = record.ok_or_else(|| EngineError::Absent(format!("Worker {worker} in the version of {run}")))?;
+    let mut pinned = Pinned::load(&engine.ports, store, &record, Versions::Pinned(&header.functions)).await?;
+    if let Some(rollback) = &header.rollback {
+        pinned.program = rollback::recorded(context, run, rollback).await?;
+    }
+    Ok(pinned)
 }
 
 /// A yes counts only if the run's ledger chain says who gave it to what, and the approval's own row says so under

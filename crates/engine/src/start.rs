@@ -5,7 +5,7 @@ use crate::board::Board;
 use crate::claims::Own;
 use crate::draft::Draft;
 use crate::driver::Driver;
-use crate::header::{RunHeader, epoch_keys};
+use crate::header::{RollbackHeader, RunHeader, epoch_keys};
 use crate::history::History;
 use crate::load::mint_root;
 use crate::meter::Mark;
@@ -19,7 +19,7 @@ use mandate_gate::{Refusal, RefusalKind, StandingFacts};
 use mandate_identity::Authority;
 use mandate_journal::{ChainHead, CommitError, EventBody, NewRun, RunState, RunStatus};
 use mandate_kernel::{
-    Action, Caller, DecisionId, Duration, Environment, Limits, ResourceName, RunId, Timestamp, canonical_json,
+    Action, Caller, DecisionId, Duration, Environment, Labels, Limits, ResourceName, RunId, Timestamp, canonical_json,
 };
 use mandate_ledger::EventKind;
 use mandate_policy::RunFacts;
@@ -85,12 +85,14 @@ impl From<Denied> for StartError {
 }
 
 /// What is known once the request is understood.
-struct Planned {
-    pinned: Pinned,
-    new: NewRun,
-    decision: DecisionId,
-    authority: Authority,
-    now: Timestamp,
+pub(crate) struct Planned {
+    pub pinned: Pinned,
+    pub new: NewRun,
+    pub decision: DecisionId,
+    pub authority: Authority,
+    pub now: Timestamp,
+    /// What undoes another run, and the labels of what it undoes.
+    pub undoing: Option<(RollbackHeader, Labels)>,
 }
 
 impl Engine {
@@ -143,7 +145,7 @@ impl Engine {
             }
         };
         let authority = self.run_authority(context, caller, &pinned, &environment, new.started_at).await?;
-        let planned = Planned { now: new.started_at, pinned, new, decision, authority };
+        let planned = Planned { now: new.started_at, pinned, new, decision, authority, undoing: None };
         let mut driver = self.first_driver(context, caller, &run, planned, request.input.clone()).await?;
         if driver.standing.revocations != seen {
             return Ok(None);
@@ -214,7 +216,7 @@ impl Engine {
     }
 
     /// The run's authority: the initiator's own, narrowed to what the Worker's functions need.
-    async fn run_authority(
+    pub(crate) async fn run_authority(
         &self,
         context: &TenantContext,
         caller: &Caller,
@@ -273,7 +275,7 @@ impl Engine {
     }
 
     /// Hands the run to its driver, and waits until its beginning is durable.
-    async fn begin(self: &Arc<Self>, run: RunId, mut driver: Driver) -> Result<Started, StartError> {
+    pub(crate) async fn begin(self: &Arc<Self>, run: RunId, mut driver: Driver) -> Result<Started, StartError> {
         let (begun, durable) = oneshot::channel();
         driver.begun = Some(begun);
         self.spawn(run.clone(), async move { Ok(driver) });
@@ -287,7 +289,7 @@ impl Engine {
     }
 
     /// Pins everything and mints the first envelope.
-    async fn first_driver(
+    pub(crate) async fn first_driver(
         &self,
         context: &Arc<TenantContext>,
         caller: &Caller,
@@ -295,10 +297,11 @@ impl Engine {
         planned: Planned,
         input: Value,
     ) -> Result<Driver, EngineError> {
-        let Planned { pinned, mut new, decision, authority, now } = planned;
+        let Planned { pinned, mut new, decision, authority, now, undoing } = planned;
         let subject = context.vault.subject(&caller.principal.subject()).await?;
         let catalog = context.catalog().await?;
         let labels = labels::of_input(&pinned, run, &input)?;
+        let labels = undoing.as_ref().map_or_else(|| labels.clone(), |(_, undone)| labels.join(undone));
         let keys = epoch_keys(caller, run, &pinned);
         let standing = context.store.standing(&keys).await?;
         let mut draft = Draft::new(context.tenant.clone(), run.clone(), 0, 0, ChainHead { next: 0, last: None });
@@ -311,11 +314,12 @@ impl Engine {
             epochs: keys.into_iter().zip(standing.epochs.iter().copied()).collect(),
             decision: decision.clone(),
             policy: catalog.policies.digest(),
+            rollback: undoing.map(|(rollback, _)| rollback),
             token_key: context.keys().token_ordinal,
         };
         let root = mint_root(&new, run, &header, labels.clone(), now, &context.issuer())?;
         new.header = serde_json::to_value(&header).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
-        let details = json!({
+        let mut details = json!({
             "decision": decision, "worker": new.worker, "worker_version": new.worker_version, "purpose": new.purpose,
             "environment": new.environment, "class": new.class, "groups": header.groups,
             "authority": header.authority, "input": crate::record::commitment(&stored_input),
@@ -323,6 +327,9 @@ impl Engine {
             "functions": header.functions.iter().map(|(name, pin)| (name.to_string(), pin.function)).collect::<std::collections::BTreeMap<_, _>>(),
             "machine": Machine::VERSION,
         });
+        if let (Some(rollback), Value::Object(map)) = (&header.rollback, &mut details) {
+            map.insert("rollback".to_owned(), rollback.evidence()?);
+        }
         draft.create(new.clone());
         draft.claim(self.claims.for_new_run());
         draft.event(now, EventBody::Started { input: stored_input.clone(), machine: Machine::VERSION });

@@ -67,6 +67,8 @@ closed_set!(
         RunKill => "run.kill",
         /// Say what became of an effect whose outcome a crash hid.
         RunResolve => "run.resolve",
+        /// Undo what a run did, by the inverse of each function it called.
+        RunRollback => "run.rollback",
         /// Answer an approval that a run waits for.
         ApprovalDecide => "approval.decide",
         /// Export a run's passport.
@@ -119,6 +121,7 @@ impl Action {
             Self::RunView
             | Self::RunKill
             | Self::RunResolve
+            | Self::RunRollback
             | Self::ApprovalDecide
             | Self::PassportExport
             | Self::ArtifactRead => ResourceKind::Run,

@@ -114,6 +114,8 @@ event_kinds!(
     /// The state was restored from a backup, and nothing works on it until it is released; or more became known
     /// of what it lacks.
     StateQuarantined => "state-quarantined", Never,
+    /// The effects of a run begin to be undone, by the run that the entry names.
+    RollbackStarted => "rollback-started", Never,
     /// Somebody entitled to let a restored state work again.
     StateReleased => "state-released", Never,
 );

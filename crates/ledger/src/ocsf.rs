@@ -104,6 +104,7 @@ impl Ocsf {
             K::LedgerExported | K::PassportExported | K::ArtifactRead => {
                 (ApiActivity, 2, "Read", INFORMATIONAL, Success)
             }
+            K::RollbackStarted => (EntityManagement, 3, "Update", MEDIUM, Success),
             K::StateQuarantined => (EntityManagement, 11, "Deactivate", MEDIUM, Success),
             K::StateReleased => (EntityManagement, 10, "Activate", MEDIUM, Success),
             K::LeaseEnded => (EntityManagement, 11, "Deactivate", INFORMATIONAL, Success),

@@ -56,6 +56,8 @@ mod postgres;
 mod protocols;
 #[path = "product/receiver.rs"]
 mod receiver;
+#[path = "product/rollback.rs"]
+mod rollback;
 #[path = "product/rows.rs"]
 mod rows;
 #[path = "product/samples.rs"]
@@ -82,6 +84,8 @@ mod telemetry;
 mod tls;
 #[path = "product/tokens.rs"]
 mod tokens;
+#[path = "product/upgrade.rs"]
+mod upgrade;
 #[path = "product/withheld.rs"]
 mod withheld;
 #[path = "product/world.rs"]

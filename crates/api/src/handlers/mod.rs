@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod meta;
 pub(crate) mod metrics;
 pub(crate) mod resources;
+pub(crate) mod rollback;
 pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod secrets;

@@ -3,6 +3,7 @@
 //! [`schemas`], which tests hold against real answers.
 
 mod operations;
+mod rollback;
 mod schemas;
 mod schemas_of_runs;
 
@@ -60,6 +61,7 @@ fn description() -> Value {
         }
     }
     let mut components = schemas::all();
+    components.extend([rollback::schema()]);
     for (name, make) in operations::BODIES {
         components.insert((*name).to_owned(), schema_of(*make));
     }

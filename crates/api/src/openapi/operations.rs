@@ -1,6 +1,8 @@
 //! What each endpoint takes and gives, beside what its line in the table of endpoints says.
 
-use crate::handlers::{apply, approvals, auth, events, grants, resources, runs, search, secrets, tasks, workers};
+use crate::handlers::{
+    apply, approvals, auth, events, grants, resources, rollback, runs, search, secrets, tasks, workers,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -53,6 +55,7 @@ pub(super) const BODIES: &[(&str, Make)] = &[
     ("StartRun", runs::StartBody::json_schema),
     ("StartWorkerRun", workers::RunBody::json_schema),
     ("ResolveRun", runs::ResolveBody::json_schema),
+    ("RollBackRun", rollback::RollbackBody::json_schema),
     ("ApprovalAnswer", approvals::AnswerBody::json_schema),
     ("Apply", apply::ApplyBody::json_schema),
     ("GrantRequest", grants::GrantBody::json_schema),
@@ -121,6 +124,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         headers: &[("Last-Event-ID", "The last event that was seen: the stream goes on after it.")]),
     operation!("POST" "/v1/runs/{run}/kill", "killRun", "runs", "Stops a run: nothing of it is admitted once this is answered.", &[(200, Json("Killed"))], problems: &[409]),
     operation!("POST" "/v1/runs/{run}/resolve", "resolveRun", "runs", "Says what became of a step whose outcome is unknown.", &[(200, Json("Run"))], body: Some("ResolveRun"), problems: &[409]),
+    operation!("GET" "/v1/runs/{run}/rollback", "planRollback", "runs", "What of a run can be undone, newest effect first.", &[(200, Json("Rollback"))], problems: &[409]),
+    operation!("POST" "/v1/runs/{run}/rollback", "rollBackRun", "runs", "Starts a run that undoes what can be undone, each step judged like any.", &[(201, Json("Rollback"))], body: Some("RollBackRun"), problems: &[409]),
     operation!("GET" "/v1/runs/{run}/passport", "getPassport", "runs", "The passport of a run that has ended: its evidence in one file.", &[(200, Json("Passport"))], problems: &[409]),
     operation!("GET" "/v1/runs/{run}/artifact", "getArtifact", "runs", "The signed artefact of a run.", &[(200, Json("Artifact"))], problems: &[409]),
     operation!("GET" "/v1/approvals", "listApprovals", "approvals", "Approvals the caller may see, newest first.", &[(200, Json("ApprovalPage"))], query: Some(approvals::ListQuery::json_schema)),

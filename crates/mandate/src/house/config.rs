@@ -1,5 +1,9 @@
 //! The configuration file of `mandate serve`.
 
+#[cfg(test)]
+mod reference;
+mod sessions;
+
 use super::database::Database;
 use super::expressions::ExpressionsConfig;
 use super::node::NodeSettings;
@@ -7,7 +11,6 @@ use super::oidc::{BrowserClient, Keys, Trust};
 use super::secret_source::SecretSource;
 use super::shares::SharesConfig;
 use super::switches::AllowConfig;
-use crate::cli::args::ServeArgs;
 use anyhow::{Context, Result, bail};
 use mandate_api::{DoorConfig, Rate, ThrottleConfig};
 use mandate_directory::SessionLifetimes;
@@ -16,16 +19,13 @@ use mandate_kernel::{Duration, SystemEntropy, Tenant};
 use mandate_store::PostgresConfig;
 use mandate_vault::RootKey;
 use serde::Deserialize;
+use sessions::SessionsConfig;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The URL of the server that a configuration file is of.
-pub(crate) fn public_url(path: &Path) -> Result<String> {
-    Ok(ServeConfig::read_file(path)?.public_url)
-}
-
 /// All of it. Unknown keys are refused.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ServeConfig {
     /// Address to listen on. One that others can reach needs `tls`, or a proxy that is trusted.
@@ -65,6 +65,7 @@ pub(crate) struct ServeConfig {
     pub expressions: ExpressionsConfig,
     /// What is off otherwise.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub allow: AllowConfig,
     /// How work is shared out between tenants and Workers.
     #[serde(default)]
@@ -73,6 +74,7 @@ pub(crate) struct ServeConfig {
 
 /// The database: exactly one.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) enum StoreSettings {
     /// A file in the data folder.
@@ -89,17 +91,21 @@ impl Default for StoreSettings {
 
 /// There is nothing to set.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SqliteSettings {}
 
 /// A database of a PostgreSQL server. Its URLs hold passwords, and never stand here themselves.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct PostgresSettings {
     /// Where the URL of the role that works comes from.
+    #[cfg_attr(test, schemars(with = "reference::SecretPlace"))]
     pub url: SecretSource,
     /// Where that of the role that owns the tables comes from; left out, the schema has to be up to date.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<reference::SecretPlace>"))]
     pub owner_url: Option<SecretSource>,
     /// How many connections this node holds at most.
     #[serde(default = "connections")]
@@ -117,6 +123,7 @@ impl PostgresSettings {
 
 /// Certificate and key, PEM files.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct TlsConfig {
     /// The server's certificate, then those between it and the root.
@@ -125,35 +132,22 @@ pub(crate) struct TlsConfig {
     pub key: PathBuf,
 }
 
-/// How long browser sessions live, in seconds.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub(crate) struct SessionsConfig {
-    /// However much it is used.
-    pub absolute_seconds: u64,
-    /// Without use.
-    pub idle_seconds: u64,
-}
-
-impl Default for SessionsConfig {
-    fn default() -> Self {
-        let lifetimes = SessionLifetimes::default();
-        Self { absolute_seconds: lifetimes.absolute.as_secs(), idle_seconds: lifetimes.idle.as_secs() }
-    }
-}
-
 /// What is throttled. Each `…PerMinute` in the long run, each `…Burst` at once.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct ThrottleSettings {
     /// Requests to the sign-in endpoints, for each address.
     pub sign_in_per_minute: u32,
+    /// Of these at once.
     pub sign_in_burst: u32,
     /// Starts of runs by one person; 0 for no limit.
     pub starts_by_person_per_minute: u32,
+    /// Of these at once.
     pub starts_by_person_burst: u32,
     /// Starts of runs in one tenant; 0 for no limit.
     pub starts_in_tenant_per_minute: u32,
+    /// Of these at once.
     pub starts_in_tenant_burst: u32,
     /// So many wrong tokens from one address within five minutes lock it out.
     pub wrong_tokens: u32,
@@ -178,6 +172,7 @@ impl Default for ThrottleSettings {
 
 /// Where the root key comes from: exactly one.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) enum RootKeySource {
     /// A file of 32 bytes that only this user can read; made at the first start.
@@ -190,6 +185,7 @@ pub(crate) enum RootKeySource {
 
 /// A witness.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct WitnessConfig {
     /// Its URL.
@@ -200,9 +196,11 @@ pub(crate) struct WitnessConfig {
 
 /// A tenant and whom it trusts.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct TenantConfig {
     /// Its name.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub name: Tenant,
     /// Its OpenID provider.
     pub provider: TenantProvider,
@@ -213,6 +211,7 @@ pub(crate) struct TenantConfig {
 
 /// An OpenID provider.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct TenantProvider {
     /// Its issuer, byte by byte.
@@ -230,6 +229,7 @@ pub(crate) struct TenantProvider {
     pub client_id: Option<String>,
     /// That client's secret, if it is not a public one. Never the secret itself.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<reference::SecretPlace>"))]
     pub client_secret: Option<SecretSource>,
     /// Its public client for `mandate login`.
     #[serde(default)]
@@ -262,10 +262,6 @@ fn types() -> Vec<String> {
 }
 
 impl ServeConfig {
-    pub(crate) fn read(args: &ServeArgs) -> Result<Self> {
-        Self::read_file(&args.config)
-    }
-
     /// Reads a configuration file.
     pub(crate) fn read_file(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;

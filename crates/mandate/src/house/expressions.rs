@@ -15,6 +15,7 @@ const COMMAND: &str = "evaluate-expressions";
 
 /// `expressions`: the word `tame-only`, or what one evaluation may use.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(untagged, expecting = "`tame-only`, or an object of `timeoutMilliseconds`, `memoryMebibytes`, `concurrent`")]
 pub(crate) enum ExpressionsConfig {
     /// No wild expressions.
@@ -25,6 +26,7 @@ pub(crate) enum ExpressionsConfig {
 
 /// The word that turns wild expressions off.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TameOnlyWord {
     TameOnly,
@@ -32,6 +34,7 @@ pub(crate) enum TameOnlyWord {
 
 /// What one evaluation may use.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct LimitsConfig {
     /// Wall-clock time.

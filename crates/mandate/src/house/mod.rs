@@ -30,10 +30,9 @@ mod witness_client;
 mod witness_server;
 
 pub(crate) use backup::backup;
-pub(crate) use config::public_url;
 pub(crate) use dev::dev;
 pub(crate) use init::init;
-pub(crate) use restore::{release, restore};
+pub(crate) use restore::{public_url, release, restore};
 pub(crate) use serve::serve;
 pub(crate) use telemetry::stop as last_traces;
 pub(crate) use witness_server::witness;

@@ -13,6 +13,7 @@ const RANDOM: usize = 6;
 
 /// How the node behaves among others, and how it ends.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct NodeSettings {
     /// What it is called in logs; each start adds something of its own.

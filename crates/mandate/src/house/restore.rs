@@ -177,6 +177,11 @@ async fn root_at(context: &TenantContext, size: u64) -> Result<Option<Digest>> {
     Ok(Some(tree.root()))
 }
 
+/// The URL of the server that a configuration file is of.
+pub(crate) fn public_url(path: &Path) -> Result<String> {
+    Ok(ServeConfig::read_file(path)?.public_url)
+}
+
 /// Releases the restored state of the tenant that the token is of.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// Runs a node until it is told to end.
 pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     telemetry::start("info");
-    let config = ServeConfig::read(&args)?;
+    let config = ServeConfig::read_file(&args.config)?;
     files::private_folder(&config.data_dir)?;
     let _lock = files::lock_folder(&config.data_dir)?;
     let key: VerifierKey = config.witness.vkey.parse().context("witness.vkey is not a verifier key")?;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 /// What is left out is the engine's own.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct SharesConfig {
     /// Steps worked on at one time.

@@ -4,6 +4,7 @@ mod evidence;
 mod login;
 mod operations;
 mod processes;
+mod runs;
 
 pub(crate) use evidence::{
     ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, Projection, TrustArg, VerifyArgs,
@@ -11,8 +12,9 @@ pub(crate) use evidence::{
 pub(crate) use login::LoginArgs;
 pub(crate) use operations::{BackupArgs, InitArgs, ReleaseArgs, RestoreArgs};
 pub(crate) use processes::{DevArgs, DevStore, EvaluateArgs, ServeArgs, WitnessArgs};
+pub(crate) use runs::RunsCommand;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use mandate_directory::Kind;
 use mandate_kernel::{ApprovalId, Digest, Environment, FunctionName, Project, ResourceName, RunId};
 use std::path::PathBuf;
@@ -188,72 +190,6 @@ pub(crate) struct RunArgs {
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// `mandate runs …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunsCommand {
-    /// List runs, newest first.
-    List {
-        /// How many at most.
-        #[arg(long, value_name = "N")]
-        limit: Option<u32>,
-        /// Only runs before this cursor: the `next` of the page before.
-        #[arg(long, alias = "before", value_name = "CURSOR")]
-        cursor: Option<String>,
-        /// Only runs of this Worker.
-        #[arg(long, value_name = "PROJECT/WORKER")]
-        worker: Option<ResourceName>,
-    },
-    /// Show one run.
-    Get {
-        /// Which one.
-        run: RunId,
-    },
-    /// Follow a run until it has ended.
-    Watch {
-        /// Which one.
-        run: RunId,
-    },
-    /// Stop a run at once and say what was in flight.
-    Kill {
-        /// Which one.
-        run: RunId,
-    },
-    /// Say what became of a step whose outcome nobody knows.
-    #[command(group = ArgGroup::new("outcome").required(true).args(["happened", "did_not_happen"]))]
-    Resolve {
-        /// Which run.
-        run: RunId,
-        /// Which step, when several are in doubt.
-        #[arg(long, value_name = "N")]
-        step: Option<u32>,
-        /// The receiver did it.
-        #[arg(long)]
-        happened: bool,
-        /// The receiver did not do it: it will be asked again.
-        #[arg(long)]
-        did_not_happen: bool,
-        /// What the receiver answered.
-        #[arg(long, value_name = "JSON", conflicts_with = "did_not_happen")]
-        value: Option<String>,
-    },
-    /// List the tasks that began, in that order, also those without effects.
-    Tasks {
-        /// Which run.
-        run: RunId,
-        /// How many at most.
-        #[arg(long, value_name = "N")]
-        limit: Option<u32>,
-        /// Go on after this cursor: the `next` of the page before.
-        #[arg(long, value_name = "CURSOR")]
-        cursor: Option<String>,
-    },
-    /// Tell a run step by step: who, by what authority, to where, and why it was allowed.
-    Explain {
-        /// Which one.
-        run: RunId,
-    },
-}
-
 /// `mandate grants …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantsCommand {
@@ -385,6 +321,9 @@ pub(crate) struct DoctorArgs {
     /// Also look at this data folder: whether others on this machine could read it.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Only ask whether the server takes work: for health checks.
+    #[arg(long)]
+    pub(crate) ready: bool,
 }
 
 /// `mandate completions`.

@@ -52,6 +52,7 @@ pub(in crate::cli) async fn doctor(session: &Session<'_>, args: DoctorArgs) -> R
     let mut checks = Vec::new();
     match client.public("/readyz").await {
         Err(error) => checks.push(Check::error("server", &error)),
+        Ok(answer) if args.ready => checks.push(ready(client, &answer)),
         Ok(answer) => {
             checks.push(ready(client, &answer));
             checks.push(clock(&answer));

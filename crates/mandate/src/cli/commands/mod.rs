@@ -17,6 +17,7 @@ pub(super) mod keys;
 pub(super) mod login;
 pub(super) mod passport;
 pub(super) mod resources;
+mod rollback;
 pub(super) mod run;
 pub(super) mod runs;
 pub(super) mod secrets;

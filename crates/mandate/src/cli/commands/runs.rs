@@ -2,7 +2,7 @@
 
 use super::run::WAIT;
 use super::state::{self, RunView};
-use super::{explain, more};
+use super::{explain, more, rollback};
 use crate::cli::args::RunsCommand;
 use crate::cli::client::{Call, is_passing};
 use crate::cli::output::{cell, items, table, text};
@@ -26,6 +26,7 @@ pub(in crate::cli) async fn runs(session: &Session<'_>, command: RunsCommand) ->
             resolve(session, &run, step, happened, value).await
         }
         RunsCommand::Tasks { run, limit, cursor } => tasks(session, &run, limit, cursor).await,
+        RunsCommand::Rollback { run, yes: _, reason } => rollback::rollback(session, &run, reason).await,
         RunsCommand::Explain { run } => explain::explain(session, &run).await,
     }
 }
