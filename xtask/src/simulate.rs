@@ -1,6 +1,7 @@
 //! Starts the simulator's long job: lives by seed, over the real engine.
 //!
 //! The simulator is a test of the engine, so that it needs no crate of its own and the chores don't build the engine.
+//! It is built beside the other tests, optimised: of what they have built, only this workspace's own crates are built again.
 
 use std::process::{Command, ExitCode};
 
@@ -19,7 +20,7 @@ pub(crate) struct Simulation {
     /// Seeds lived at the same time
     #[arg(long, default_value_t = 2)]
     jobs: u64,
-    /// In the development profile: what the tests have built is used, and it is slower
+    /// As the tests are built: nothing is built again, and it is slower
     #[arg(long)]
     dev: bool,
 }
@@ -27,25 +28,41 @@ pub(crate) struct Simulation {
 /// Runs the job with this process's streams and passes its exit code on.
 pub(crate) fn run(what: &Simulation) -> anyhow::Result<ExitCode> {
     let status = Command::new(crate::cargo())
-        .args(arguments(what))
-        .envs([("SEEDS", what.seeds), ("FROM", what.from), ("JOBS", what.jobs)].map(variable))
+        .args(ARGUMENTS)
+        .envs(variables(what))
         .status()
         .context("cannot start cargo for the simulator; is it on the PATH?")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
 }
 
-fn variable((name, value): (&str, u64)) -> (String, String) {
-    (format!("MANDATE_SIM_{name}"), value.to_string())
-}
+const ARGUMENTS: [&str; 12] = [
+    "test",
+    "--quiet",
+    "--locked",
+    "-p",
+    "mandate-engine",
+    "--test",
+    "engine",
+    "--",
+    "--ignored",
+    "--exact",
+    "simulation::as_many_seeds_as_asked",
+    "--nocapture",
+];
 
-fn arguments(what: &Simulation) -> Vec<&'static str> {
-    let mut arguments = vec!["test", "--quiet", "-p", "mandate-engine", "--test", "engine"];
+/// The seeds for the test, and how cargo builds it. The release profile would build every dependency again, and
+/// link for minutes; this keeps the development profile, whose dependencies are optimised already.
+fn variables(what: &Simulation) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        ("MANDATE_SIM_SEEDS", what.seeds.to_string()),
+        ("MANDATE_SIM_FROM", what.from.to_string()),
+        ("MANDATE_SIM_JOBS", what.jobs.to_string()),
+    ];
     if !what.dev {
-        arguments.push("--release");
+        variables.push(("CARGO_PROFILE_DEV_OPT_LEVEL", "2".to_owned()));
     }
-    arguments.extend(["--", "--ignored", "--exact", "simulation::as_many_seeds_as_asked", "--nocapture"]);
-    arguments
+    variables
 }
 
 #[cfg(test)]
@@ -54,10 +71,12 @@ mod tests {
 
     #[test]
     fn the_long_job_is_named_exactly_and_told_its_seeds() {
+        assert!(ARGUMENTS.join(" ").contains("-- --ignored --exact simulation::as_many_seeds_as_asked"));
+        assert!(!ARGUMENTS.contains(&"--release"), "the release profile builds every dependency again");
         let asked = Simulation { seeds: 5, from: 7, jobs: 1, dev: false };
-        let line = arguments(&asked).join(" ");
-        assert!(line.contains("--release -- --ignored --exact simulation::as_many_seeds_as_asked"), "{line}");
-        assert!(!arguments(&Simulation { dev: true, ..asked }).contains(&"--release"));
-        assert_eq!(variable(("FROM", 7)), ("MANDATE_SIM_FROM".to_owned(), "7".to_owned()));
+        let optimised = ("CARGO_PROFILE_DEV_OPT_LEVEL", "2".to_owned());
+        assert!(variables(&asked).contains(&("MANDATE_SIM_FROM", "7".to_owned())));
+        assert!(variables(&asked).contains(&optimised));
+        assert!(!variables(&Simulation { dev: true, ..asked }).contains(&optimised));
     }
 }

@@ -66,6 +66,8 @@ mod samples;
 mod serve;
 #[path = "product/sessions.rs"]
 mod sessions;
+#[path = "product/shares.rs"]
+mod shares;
 #[path = "product/sign_in.rs"]
 mod sign_in;
 #[path = "product/story.rs"]

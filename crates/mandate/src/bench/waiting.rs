@@ -58,7 +58,9 @@ async fn house(folder: &Path) -> Result<(Node, Arc<TenantContext>, Caller)> {
     Ok((node, context, caller))
 }
 
-/// Starts them all, and sees them wait. Those that wait for a time do so until an hour after the beginning.
+/// Starts them all, and sees them wait. Those that wait for a time do so until a hundredth of a second for each run
+/// has passed since the beginning, and half a minute at least: where starting takes longer, the first of them are
+/// woken before the restart, and `waiting_at_restart` tells.
 pub(crate) async fn fill(folder: &Path, runs: usize) -> Result<Value> {
     let (node, context, caller) = house(folder).await?;
     house::apply(&node, &context, manifests()).await?;

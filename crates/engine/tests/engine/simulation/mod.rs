@@ -1,7 +1,7 @@
 //! Lives by seed, over the real engine: every seed is a Worker, a plan of faults and of receivers that misbehave,
 //! people who interfere, a clock that jumps, and processes that end anywhere. The same seed gives the same life.
 //!
-//! A fixed set of seeds runs in every test. `cargo xtask simulate --seeds N --from S` runs many, in release.
+//! A fixed set of seeds runs in every test. `cargo xtask simulate --seeds N --from S` runs many, optimised.
 
 mod base;
 mod check;
