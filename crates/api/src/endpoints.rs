@@ -3,8 +3,8 @@
 
 use crate::handlers::auth as sign_in;
 use crate::handlers::{
-    apply, approvals, audit, events, forensics, grants, keys, meta, metrics, resources, rollback, runs, search,
-    secrets, tasks, workers,
+    apply, approvals, audit, door, events, forensics, grants, keys, meta, metrics, resources, rollback, runs,
+    schedules, search, secrets, tasks, workers,
 };
 use crate::{ApiState, auth, console, measure, observe, openapi};
 use axum::Router;
@@ -20,6 +20,8 @@ pub enum Asks {
     Nothing,
     /// To be signed in; what is shown is filtered by what they may see.
     SignedIn,
+    /// To be the sender of a registered event source.
+    Sender,
     /// One of these actions, on the resource named.
     Action(&'static [Action]),
 }
@@ -99,6 +101,15 @@ const ENDPOINTS: &[Endpoint] = &[
         post(approvals::approve)
     ),
     endpoint!("POST", "/v1/approvals/{approval}/deny", Asks::Action(&[Action::ApprovalDecide]), post(approvals::deny)),
+    endpoint!("POST", "/v1/events", Asks::Sender, post(door::take)),
+    endpoint!("GET", "/v1/schedules", Asks::SignedIn, get(schedules::list)),
+    endpoint!("POST", "/v1/schedules/grant", Asks::Action(&[Action::RunStart]), post(schedules::give)),
+    endpoint!(
+        "POST",
+        "/v1/schedules/revoke",
+        Asks::Action(&[Action::WorkerEdit, Action::DirectoryEdit]),
+        post(schedules::revoke)
+    ),
     endpoint!("GET", "/v1/grants", Asks::SignedIn, get(grants::list)),
     endpoint!("POST", "/v1/grants", Asks::Action(&[Action::GrantManage]), post(grants::give)),
     endpoint!("POST", "/v1/grants/revoke", Asks::Action(&[Action::GrantManage]), post(grants::revoke)),
@@ -142,6 +153,7 @@ pub fn endpoint_table() -> String {
         let asks = match endpoint.asks {
             Asks::Nothing => "public".to_owned(),
             Asks::SignedIn => "signed in; filtered".to_owned(),
+            Asks::Sender => "sender of an event source".to_owned(),
             Asks::Action(actions) => actions.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(" or "),
         };
         // Writing to a String can't fail.

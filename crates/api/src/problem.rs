@@ -259,6 +259,7 @@ impl From<StartError> for Problem {
             StartError::NotVisible(ref worker, ref decision) => {
                 Self::absent(&format!("Worker {worker}")).decision(decision.clone())
             }
+            StartError::Lapsed(why) => Self::invalid("invalid-start", why),
             StartError::BadRequest(why) => Self::invalid("invalid-start", why),
             StartError::Duplicate(run) => Self::new(StatusCode::CONFLICT, "duplicate-start", "Started before")
                 .detail(format!("this Idempotency-Key started {run}")),

@@ -13,6 +13,7 @@ mod credential;
 mod description;
 mod entitlement;
 mod error;
+mod event_source;
 mod function;
 mod grant;
 mod mail;
@@ -22,6 +23,7 @@ mod redaction;
 mod returns;
 mod role;
 mod session;
+mod standing;
 mod target;
 mod worker;
 
@@ -32,6 +34,7 @@ pub use credential::CredentialSpec;
 pub use description::{Body, BodyForm, Operation, Parameter, Place, Spread};
 pub use entitlement::{EntitlementSpec, own_authority};
 pub use error::DirectoryError;
+pub use event_source::EventSourceSpec;
 pub use function::{ArgumentSpec, ArgumentType, FunctionSpec, RetrySpec};
 pub use grant::{GrantSpec, grant_name};
 pub use mail::MailAddress;
@@ -41,6 +44,7 @@ pub use redaction::{Clearance, WITHHELD, redact};
 pub use returns::{FieldLabels, FieldPattern, ReturnLabels};
 pub use role::{RoleBindingSpec, RoleName, RoleScope, roles_on};
 pub use session::{MOST_SESSIONS, SessionLifetimes, SessionRecord, SessionStoreError, Sessions};
+pub use standing::{STANDING_GRANT, StandingGrantSpec, standing_epoch};
 pub use target::{
     CallTarget, HttpTemplate, LocalTarget, MailTarget, Method, ModelTarget, PinnedDocument, Protocol, ReviewPeriod,
     ReviewTarget, Target,

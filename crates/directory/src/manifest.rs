@@ -1,8 +1,8 @@
 //! Manifests: what people write, `apiVersion/kind/metadata/spec`, read into types.
 
 use crate::{
-    ConnectionSpec, CredentialSpec, DirectoryError, EntitlementSpec, FunctionSpec, PolicySpec, RoleBindingSpec,
-    WorkerSpec,
+    ConnectionSpec, CredentialSpec, DirectoryError, EntitlementSpec, EventSourceSpec, FunctionSpec, PolicySpec,
+    RoleBindingSpec, WorkerSpec,
 };
 use mandate_kernel::{Action, ResourceKind, ResourceName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -26,6 +26,8 @@ pub enum Kind {
     RoleBinding,
     /// A Cedar file.
     Policy,
+    /// Who may send which events.
+    EventSource,
     /// A Worker.
     Worker,
 }
@@ -39,6 +41,7 @@ impl Kind {
         Self::Entitlement,
         Self::RoleBinding,
         Self::Policy,
+        Self::EventSource,
         Self::Worker,
     ];
 
@@ -52,6 +55,7 @@ impl Kind {
             Self::Entitlement => "Entitlement",
             Self::RoleBinding => "RoleBinding",
             Self::Policy => "Policy",
+            Self::EventSource => "EventSource",
             Self::Worker => "Worker",
         }
     }
@@ -60,7 +64,8 @@ impl Kind {
     #[must_use]
     pub const fn view(self) -> Action {
         match self {
-            Self::Connection => Action::ConnectionView,
+            // A way in is judged as a way out is.
+            Self::Connection | Self::EventSource => Action::ConnectionView,
             Self::Credential => Action::CredentialView,
             Self::Function => Action::FunctionView,
             Self::Entitlement | Self::RoleBinding => Action::DirectoryView,
@@ -73,7 +78,7 @@ impl Kind {
     #[must_use]
     pub const fn edit(self) -> Action {
         match self {
-            Self::Connection => Action::ConnectionEdit,
+            Self::Connection | Self::EventSource => Action::ConnectionEdit,
             Self::Credential => Action::CredentialEdit,
             Self::Function => Action::FunctionEdit,
             Self::Entitlement | Self::RoleBinding => Action::DirectoryEdit,
@@ -148,6 +153,8 @@ pub enum Spec {
     RoleBinding(RoleBindingSpec),
     /// See [`PolicySpec`].
     Policy(PolicySpec),
+    /// See [`EventSourceSpec`].
+    EventSource(EventSourceSpec),
     /// See [`WorkerSpec`].
     Worker(Box<WorkerSpec>),
 }
@@ -191,6 +198,7 @@ impl Manifest {
             Kind::Entitlement => Spec::Entitlement(self.read()?),
             Kind::RoleBinding => Spec::RoleBinding(self.read()?),
             Kind::Policy => Spec::Policy(self.read()?),
+            Kind::EventSource => Spec::EventSource(self.event_source()?),
             Kind::Worker => Spec::Worker(Box::new(self.read()?)),
         })
     }
@@ -201,6 +209,14 @@ impl Manifest {
 
     fn function(&self) -> Result<FunctionSpec, DirectoryError> {
         let spec: FunctionSpec = self.read()?;
+        match spec.check() {
+            Ok(()) => Ok(spec),
+            Err((pointer, why)) => Err(self.malformed(format!("/spec{pointer}: {why}"))),
+        }
+    }
+
+    fn event_source(&self) -> Result<EventSourceSpec, DirectoryError> {
+        let spec: EventSourceSpec = self.read()?;
         match spec.check() {
             Ok(()) => Ok(spec),
             Err((pointer, why)) => Err(self.malformed(format!("/spec{pointer}: {why}"))),

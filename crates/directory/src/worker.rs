@@ -45,7 +45,7 @@ fn default_lifetime() -> u64 {
 }
 
 /// The labels of what a run is started with, besides its source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct InputLabels {
     /// How confidential.

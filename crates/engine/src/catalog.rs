@@ -3,9 +3,11 @@
 
 use crate::EngineError;
 use crate::pinned::read;
-use mandate_directory::{EntitlementSpec, PolicySpec, RoleBindingSpec};
+use mandate_directory::{
+    EntitlementSpec, EventSourceSpec, PolicySpec, RoleBindingSpec, STANDING_GRANT, StandingGrantSpec,
+};
 use mandate_journal::{ResourceRecord, TenantStore};
-use mandate_kernel::{Digest, Tenant};
+use mandate_kernel::{Digest, ResourceName, Tenant};
 use mandate_policy::{PolicySet, PolicySource};
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
@@ -21,6 +23,10 @@ pub struct Catalog {
     pub bindings: Vec<RoleBindingSpec>,
     /// What people may do elsewhere.
     pub entitlements: Vec<EntitlementSpec>,
+    /// Who may send which events.
+    pub event_sources: Vec<(ResourceName, EventSourceSpec)>,
+    /// Under which grants Workers start by themselves, each with its version.
+    pub standing_grants: Vec<(u64, StandingGrantSpec)>,
 }
 
 impl Catalog {
@@ -34,6 +40,8 @@ impl Catalog {
             policies,
             bindings: read_all(store, "RoleBinding").await?,
             entitlements: read_all(store, "Entitlement").await?,
+            event_sources: event_sources(store).await?,
+            standing_grants: standing_grants(store).await?,
         })
     }
 }
@@ -73,4 +81,16 @@ fn compiled(tenant: &Tenant, records: Vec<ResourceRecord>) -> Result<Arc<PolicyS
 async fn read_all<T: DeserializeOwned>(store: &dyn TenantStore, kind: &str) -> Result<Vec<T>, EngineError> {
     let records = store.resources(kind).await?;
     records.iter().map(read).collect()
+}
+
+async fn event_sources(store: &dyn TenantStore) -> Result<Vec<(ResourceName, EventSourceSpec)>, EngineError> {
+    let named = |record: &ResourceRecord| {
+        let name = ResourceName::new(record.name.clone()).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
+        Ok((name, read(record)?))
+    };
+    store.resources("EventSource").await?.iter().map(named).collect()
+}
+
+async fn standing_grants(store: &dyn TenantStore) -> Result<Vec<(u64, StandingGrantSpec)>, EngineError> {
+    store.resources(STANDING_GRANT).await?.iter().map(|record| Ok((record.version, read(record)?))).collect()
 }

@@ -5,6 +5,7 @@
 //! and compared with what is stored: content, version, whether it is there at all.
 
 use crate::EngineError;
+use mandate_directory::STANDING_GRANT;
 use mandate_journal::{LogHead, ResourceContent, ResourceState, StoreError, TenantStore};
 use mandate_kernel::{Digest, Tenant, canonical_json};
 use mandate_ledger::{Entry, Event, EventKind, Frontier, leaf_hash};
@@ -279,11 +280,26 @@ fn recorded(event: &Event) -> Result<Option<(String, String, Option<Digest>)>, S
         }
         EventKind::GrantGiven => {
             let grant = event.details.get("grant").ok_or_else(|| "a grant that is not told".to_owned())?;
-            Some(("Grant".to_owned(), text("name")?, Some(digest_of(grant)?)))
+            let (kind, name) = granted(event)?;
+            Some((kind, name, Some(digest_of(grant)?)))
         }
-        EventKind::GrantRevoked => Some(("Grant".to_owned(), text("name")?, None)),
+        EventKind::GrantRevoked => {
+            let (kind, name) = granted(event)?;
+            Some((kind, name, None))
+        }
         _ => None,
     })
+}
+
+/// Which grant it is about: a standing one says its kind and is stored by the name of its Worker, one of a
+/// credential by its own.
+fn granted(event: &Event) -> Result<(String, String), String> {
+    let text = |key: &str| event.details.get(key).and_then(Value::as_str);
+    let named = match text("kind") {
+        Some(STANDING_GRANT) => text("resource").map(|name| (STANDING_GRANT.to_owned(), name.to_owned())),
+        _ => text("name").map(|name| ("Grant".to_owned(), name.to_owned())),
+    };
+    named.ok_or_else(|| format!("a {} entry without its name", event.kind))
 }
 
 fn digest_of(value: &impl serde::Serialize) -> Result<Digest, String> {

@@ -1,6 +1,7 @@
 //! One tenant as the engine holds it: its store, vault, keys, issuer and configuration snapshot.
 
 use crate::keys::{PUBLISHED_BEFORE_USE, TenantKeys};
+use crate::occasion::Occasion;
 use crate::pinned::CurrentWorkers;
 use crate::rows::Rows;
 use crate::{Catalog, EngineError, Ports, configuration};
@@ -65,6 +66,8 @@ pub struct TenantContext {
     pub(crate) entries_waiting: Arrivals,
     /// Wakes those who wait for a newer cosigned checkpoint.
     pub(crate) cosigned: Notify,
+    /// What is in hand of events and schedules.
+    pub(crate) occasion: Occasion,
 }
 
 impl TenantContext {
@@ -89,6 +92,7 @@ impl TenantContext {
             workers: CurrentWorkers::default(),
             entries_waiting: Arrivals::default(),
             cosigned: Notify::new(),
+            occasion: Occasion::default(),
         })
     }
 
@@ -113,6 +117,8 @@ impl TenantContext {
     /// Says that entries were written which the sequencer should look at soon.
     pub fn entries_arrived(&self) {
         self.entries_waiting.notify_one();
+        // Most of what is written apart from runs is configuration.
+        self.occasion.arrived.notify_one();
     }
 
     /// Changes with each commit of this process. A commit of another process is found by looking.

@@ -371,6 +371,9 @@ impl Engine {
             taken += usize::from(self.resume(&context, &run, Wake::Recovery));
         }
         tokio::spawn(Arc::clone(self).schedule());
+        for context in self.open_tenants() {
+            tokio::spawn(Arc::clone(self).keep_occasions(context));
+        }
         Ok(taken)
     }
 }

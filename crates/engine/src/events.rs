@@ -22,8 +22,8 @@ pub(crate) const ARRIVED: &str = "arrived";
 /// When rows that say what a run listens to are due: never (the end of the year 9999).
 const NEVER: Timestamp = Timestamp::from_secs(253_402_300_799);
 
-/// Runs that one event reaches.
-const MAX_RUNS: usize = 1_000;
+/// Runs looked up at once.
+const BATCH: usize = 500;
 
 /// Events that one run takes in all.
 const MAX_EVENTS: usize = 10_000;
@@ -58,14 +58,14 @@ pub enum DeliverError {
 }
 
 /// The attributes every event has.
-struct Attributes {
-    source: String,
-    id: String,
-    kind: String,
+pub(crate) struct Attributes {
+    pub source: String,
+    pub id: String,
+    pub kind: String,
 }
 
 impl Attributes {
-    fn of(event: &Value) -> Result<Self, DeliverError> {
+    pub(crate) fn of(event: &Value) -> Result<Self, DeliverError> {
         let invalid = |why: String| DeliverError::Invalid(why);
         let size = canonical_json(event).map_err(|e| invalid(e.to_string()))?.len();
         if size > Limits::DEFAULT.value {
@@ -101,14 +101,29 @@ impl Engine {
         event: &Labelled,
     ) -> Result<Delivered, DeliverError> {
         let attributes = Attributes::of(&event.value)?;
-        let runs = context.store.listening(&attributes.kind, MAX_RUNS).await.map_err(EngineError::from)?;
-        let mut delivered = Delivered::default();
-        for run in runs {
-            match self.deliver_to(context, &run, &attributes, event).await? {
-                Some(true) => delivered.taken += 1,
-                Some(false) => delivered.known += 1,
-                None => {}
+        let (mut delivered, mut after, mut failed) = (Delivered::default(), None, None);
+        loop {
+            let page = context.store.listening(&attributes.kind, after.as_ref(), BATCH).await;
+            let page = page.map_err(EngineError::from)?;
+            for run in &page {
+                match self.deliver_to(context, run, &attributes, event).await {
+                    Ok(Some(true)) => delivered.taken += 1,
+                    Ok(Some(false)) => delivered.known += 1,
+                    Ok(None) => {}
+                    // What one run can't take is no reason for the others to go without.
+                    Err(error) => {
+                        tracing::warn!(%run, %error, "an event did not reach a run that listens");
+                        failed = Some(error);
+                    }
+                }
             }
+            match page.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         Ok(delivered)
     }

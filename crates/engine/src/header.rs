@@ -1,10 +1,12 @@
 //! What a run is pinned to when it begins. Stored with the run, never changed.
 
+use crate::EngineError;
 use crate::pinned::Pinned;
-use mandate_identity::Authority;
+use mandate_identity::{Authority, Trigger};
 use mandate_journal::EpochKey;
 use mandate_kernel::{Caller, DecisionId, Digest, FunctionName, GroupName, RunId, StepSeq};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The pinned facts.
@@ -28,6 +30,9 @@ pub(crate) struct RunHeader {
     pub rollback: Option<RollbackHeader>,
     /// Ordinal of the token key that signed the run's envelope, so that recovery makes the same again.
     pub token_key: u32,
+    /// What started the run, if no request did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
 }
 
 /// What a rollback is made of.
@@ -40,6 +45,16 @@ pub(crate) struct RollbackHeader {
     pub document: serde_json::Value,
     /// The steps that its own steps undo, in order.
     pub steps: Vec<StepSeq>,
+}
+
+impl RunHeader {
+    /// What is recorded of a start, with what it undoes if it undoes another run.
+    pub(crate) fn told(&self, mut details: Value) -> Result<Value, EngineError> {
+        if let (Some(rollback), Value::Object(map)) = (&self.rollback, &mut details) {
+            map.insert("rollback".to_owned(), rollback.evidence()?);
+        }
+        Ok(details)
+    }
 }
 
 /// The versions one function is pinned to.

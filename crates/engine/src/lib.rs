@@ -37,6 +37,7 @@ mod labels;
 mod load;
 mod meter;
 mod nodes;
+mod occasion;
 mod passport;
 mod perform;
 mod pinned;
@@ -70,6 +71,7 @@ pub use error::EngineError;
 pub use events::{DeliverError, Delivered, EventSink};
 pub use keys::KeyRole;
 pub use kill::Killed;
+pub use occasion::{MOST_EVENTS, ScheduleView, Taken, Turned, Unwelcome};
 pub use passport::Inclusion;
 pub use ports::{
     EffectSource, Evaluator, EvaluatorError, Ports, TameOnly, Tenants, WildOutcome, Witness, WitnessError,

@@ -242,6 +242,7 @@ pub(crate) fn mint_root(
             environment: new.environment.clone(),
             worker: new.worker.clone(),
             worker_version: new.worker_version,
+            trigger: header.trigger.clone(),
         },
         authority: header.authority.clone(),
         labels,

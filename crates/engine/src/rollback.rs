@@ -350,7 +350,7 @@ impl Engine {
         record: &RunRecord,
         prepared: Prepared,
         purpose: String,
-    ) -> Result<(Planned, Value), EngineError> {
+    ) -> Result<(Planned<'static>, Value), EngineError> {
         let Prepared { mut pinned, undo, .. } = prepared;
         let caller = permit.caller();
         let now = self.ports.clock.now();
@@ -374,7 +374,7 @@ impl Engine {
         let rollback = RollbackHeader { of: record.run.clone(), document, steps };
         let undoing = Some((rollback, labels));
         let decision = permit.decision().clone();
-        Ok((Planned { pinned, new, decision, authority, now, undoing }, Value::Object(input)))
+        Ok((Planned { pinned, new, decision, authority, now, undoing, origin: None }, Value::Object(input)))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::header::{RollbackHeader, RunHeader, epoch_keys};
 use crate::history::History;
 use crate::load::mint_root;
 use crate::meter::Mark;
+use crate::occasion::{Origin, with_trigger};
 use crate::pinned::Pinned;
 use crate::seen::Results;
 use crate::turns::{Busy, Place};
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The tenant or the Worker has as many runs as this server drives; nothing was started.
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// The standing grant it would begin under covers it no more.
+    #[error("its standing grant does not cover this: {0}")]
+    Lapsed(&'static str),
     /// It could not be judged or made durable.
     #[error(transparent)]
     Failed(#[from] EngineError),
@@ -85,7 +89,7 @@ impl From<Denied> for StartError {
 }
 
 /// What is known once the request is understood.
-pub(crate) struct Planned {
+pub(crate) struct Planned<'a> {
     pub pinned: Pinned,
     pub new: NewRun,
     pub decision: DecisionId,
@@ -93,6 +97,8 @@ pub(crate) struct Planned {
     pub now: Timestamp,
     /// What undoes another run, and the labels of what it undoes.
     pub undoing: Option<(RollbackHeader, Labels)>,
+    /// What it begins by, if nobody asked for it.
+    pub origin: Option<&'a Origin>,
 }
 
 impl Engine {
@@ -101,12 +107,22 @@ impl Engine {
     /// # Errors
     /// [`StartError`]; no run exists then.
     pub async fn start(self: &Arc<Self>, caller: &Caller, request: StartRequest) -> Result<Started, StartError> {
+        self.start_from(caller, request, None).await
+    }
+
+    /// Starts a run; one that nobody asked for has an origin.
+    pub(crate) async fn start_from(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: StartRequest,
+        origin: Option<&Origin>,
+    ) -> Result<Started, StartError> {
         let context = self.require_tenant(caller.tenant())?;
         if self.is_draining() {
             return Err(EngineError::Draining.into());
         }
         for _ in 0..MAX_TRIES {
-            if let Some(answer) = self.try_start(&context, caller, &request).await? {
+            if let Some(answer) = self.try_start(&context, caller, &request, origin).await? {
                 return Ok(answer);
             }
         }
@@ -120,9 +136,13 @@ impl Engine {
         context: &Arc<TenantContext>,
         caller: &Caller,
         request: &StartRequest,
+        origin: Option<&Origin>,
     ) -> Result<Option<Started>, StartError> {
         let seen = context.store.standing(&[]).await.map_err(EngineError::from)?.revocations;
         let pinned = self.visible_worker(context, caller, &request.worker).await?;
+        if let Some(origin) = origin {
+            origin.holds(context, &pinned, self.ports.clock.now()).await?;
+        }
         let (new, environment) = self.plan(caller, request, &pinned)?;
         // Not before: how busy a Worker is is for those who may see it.
         let place = self.turns.begin(&context.tenant, &request.worker).await?;
@@ -138,14 +158,14 @@ impl Engine {
         let decision = match judged.and_then(|permit| reachable(permit.decision(), &pinned, &environment)) {
             Ok(decision) => decision,
             Err(refusal) => {
-                return match self.refuse_start(context, run, new, &refusal).await {
+                return match self.refuse_start(context, run, new, &refusal, origin).await {
                     Err(EngineError::Commit(CommitError::DuplicateStart { run })) => Err(StartError::Duplicate(run)),
                     other => Ok(Some(other?)),
                 };
             }
         };
         let authority = self.run_authority(context, caller, &pinned, &environment, new.started_at).await?;
-        let planned = Planned { now: new.started_at, pinned, new, decision, authority, undoing: None };
+        let planned = Planned { now: new.started_at, pinned, new, decision, authority, undoing: None, origin };
         let mut driver = self.first_driver(context, caller, &run, planned, request.input.clone()).await?;
         if driver.standing.revocations != seen {
             return Ok(None);
@@ -252,6 +272,7 @@ impl Engine {
         run: RunId,
         mut new: NewRun,
         refusal: &Refusal,
+        origin: Option<&Origin>,
     ) -> Result<Started, EngineError> {
         let now = new.started_at;
         let problem = refusal.problem();
@@ -260,6 +281,7 @@ impl Engine {
             "environment": new.environment, "class": new.class, "reason": refusal.kind.code(), "problem": problem,
             "policies": refusal.policy.iter().flat_map(|p| p.explanation.determining.iter().map(|d| d.id.clone())).collect::<Vec<_>>(),
         });
+        let details = with_trigger(details, origin);
         let actor = new.initiator.subject();
         new.header = json!({});
         let mut draft = Draft::new(context.tenant.clone(), run.clone(), 0, 0, ChainHead { next: 0, last: None });
@@ -294,15 +316,16 @@ impl Engine {
         context: &Arc<TenantContext>,
         caller: &Caller,
         run: &RunId,
-        planned: Planned,
+        planned: Planned<'_>,
         input: Value,
     ) -> Result<Driver, EngineError> {
-        let Planned { pinned, mut new, decision, authority, now, undoing } = planned;
+        let Planned { pinned, mut new, decision, authority, now, undoing, origin } = planned;
         let subject = context.vault.subject(&caller.principal.subject()).await?;
         let catalog = context.catalog().await?;
         let labels = labels::of_input(&pinned, run, &input)?;
         let labels = undoing.as_ref().map_or_else(|| labels.clone(), |(_, undone)| labels.join(undone));
         let keys = epoch_keys(caller, run, &pinned);
+        let (labels, keys) = Origin::of(origin, &pinned.worker, labels, keys);
         let standing = context.store.standing(&keys).await?;
         let mut draft = Draft::new(context.tenant.clone(), run.clone(), 0, 0, ChainHead { next: 0, last: None });
         let (stored_input, sealed_input) = subject.seal(&input, &labels)?;
@@ -316,10 +339,11 @@ impl Engine {
             policy: catalog.policies.digest(),
             rollback: undoing.map(|(rollback, _)| rollback),
             token_key: context.keys().token_ordinal,
+            trigger: origin.map(|origin| origin.trigger.clone()),
         };
         let root = mint_root(&new, run, &header, labels.clone(), now, &context.issuer())?;
         new.header = serde_json::to_value(&header).map_err(|e| EngineError::Inconsistent(e.to_string()))?;
-        let mut details = json!({
+        let details = json!({
             "decision": decision, "worker": new.worker, "worker_version": new.worker_version, "purpose": new.purpose,
             "environment": new.environment, "class": new.class, "groups": header.groups,
             "authority": header.authority, "input": crate::record::commitment(&stored_input),
@@ -327,9 +351,7 @@ impl Engine {
             "functions": header.functions.iter().map(|(name, pin)| (name.to_string(), pin.function)).collect::<std::collections::BTreeMap<_, _>>(),
             "machine": Machine::VERSION,
         });
-        if let (Some(rollback), Value::Object(map)) = (&header.rollback, &mut details) {
-            map.insert("rollback".to_owned(), rollback.evidence()?);
-        }
+        let details = header.told(with_trigger(details, origin))?;
         draft.create(new.clone());
         draft.claim(self.claims.for_new_run());
         draft.event(now, EventBody::Started { input: stored_input.clone(), machine: Machine::VERSION });

@@ -20,7 +20,8 @@
 //! | `fork`, `timeout` | whole, also competing |
 //! | `emit` | whole; `id`, `source` and `time` are filled in where they are absent |
 //! | `listen` | `one`, `any`, `all`, `until`, `read`, correlation, `foreach` without `export` and a schema |
-//! | `run`, `schedule` | compiled; [`Program::not_performed`] names what no run performs yet |
+//! | `schedule` | `every`, `cron`, `after`, `on` without correlation and `until` |
+//! | `run` | compiled; [`Program::not_performed`] names what no run performs yet |
 //! | schemas | JSON Schema 2020-12 ([`Schema`]), referring only to themselves. `format` and other annotations do not reject |
 //!
 //! [`Program::needs`] tells what an operator must have turned on, [`Program::authentications`] and

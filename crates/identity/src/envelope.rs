@@ -76,6 +76,9 @@ pub struct Work {
     pub worker: ResourceName,
     /// The digest of the Worker version's canonical JSON.
     pub worker_version: Digest,
+    /// What started it, if no request of the initiator's did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<crate::Trigger>,
 }
 
 /// Where a run is.

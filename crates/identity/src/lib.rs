@@ -17,6 +17,7 @@ mod limit;
 mod request;
 mod scope;
 mod strict;
+mod trigger;
 
 pub use authentication::{
     Authentication, AuthenticationScheme, ClientAuthentication, Exchange, ExchangePlace, Fills, TokenGrant,
@@ -39,3 +40,4 @@ pub use strict::unambiguous;
 
 /// Part of the vocabulary; told here too because hop tokens carry it.
 pub use mandate_kernel::IdentityModel;
+pub use trigger::{Trigger, TriggerKind};

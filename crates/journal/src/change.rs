@@ -1,6 +1,6 @@
 //! Administrative acts: resources, secrets, revocation epochs, each with its ledger entries.
 
-use crate::SealedPayload;
+use crate::{ArrivalChange, ScheduleWrite, SealedPayload};
 use mandate_kernel::{Digest, Tenant, Timestamp};
 use mandate_ledger::Entry;
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,10 @@ pub struct Change {
     pub entries: Vec<Entry>,
     /// Payloads to keep.
     pub payloads: Vec<SealedPayload>,
+    /// Events at the door.
+    pub arrivals: Vec<ArrivalChange>,
+    /// Where schedules stand.
+    pub schedules: Vec<ScheduleWrite>,
 }
 
 impl Change {
@@ -162,6 +166,8 @@ impl Change {
             revoke: Vec::new(),
             entries: Vec::new(),
             payloads: Vec::new(),
+            arrivals: Vec::new(),
+            schedules: Vec::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod change;
 mod event;
 mod lease;
 mod log;
+mod occasion;
 mod payload;
 mod port;
 mod run;
@@ -22,6 +23,7 @@ pub use change::{
 pub use event::{Declined, Doubt, EventBody, JOURNAL_VERSION, JournalEvent, Outcome, Problem, Resolution};
 pub use lease::{LeaseChange, LeaseRecord, LeaseState};
 pub use log::{Integration, LogHead, PendingEntry};
+pub use occasion::{ARRIVAL, ArrivalChange, ArrivalRecord, Occasions, SCHEDULE, ScheduleRecord, ScheduleWrite};
 pub use payload::{SealedPayload, Stored};
 pub use port::{
     Claim, ClaimQuery, Commit, CommitError, Log, NewClaim, OpenCounts, Page, Resources, RunQuery, Runs, StoreError,

@@ -3,8 +3,9 @@
 //! tenant; they return ids only.
 
 use crate::{
-    ApprovalQuery, ApprovalRecord, Change, EpochKey, Integration, JournalEvent, LeaseRecord, LogHead, PendingEntry,
-    ResourceRecord, ResourceState, RunRecord, SealedPayload, SecretRecord, Standing, TimerRecord, Transition,
+    ApprovalQuery, ApprovalRecord, Change, EpochKey, Integration, JournalEvent, LeaseRecord, LogHead, Occasions,
+    PendingEntry, ResourceRecord, ResourceState, RunRecord, SealedPayload, SecretRecord, Standing, TimerRecord,
+    Transition,
 };
 use async_trait::async_trait;
 use mandate_kernel::{ApprovalId, Digest, Duration, ResourceName, RunId, Tenant, Timestamp};
@@ -143,24 +144,9 @@ pub trait Runs: Send + Sync {
     /// Runs, newest first.
     async fn runs(&self, query: RunQuery) -> Result<Page<RunRecord>, StoreError>;
     /// Runs that listen to events of a type: those with a timer of the name [`event_timer`] gives for it, or
-    /// for any type. At most `limit`. A store with many waiting runs overrides this by an index on the name.
-    async fn listening(&self, event_type: &str, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        let names = [event_timer(Some(event_type)), event_timer(None)];
-        let (mut found, mut before) = (Vec::new(), None);
-        loop {
-            let page = self.runs(RunQuery { limit: 200, before: before.take(), worker: None }).await?;
-            for record in page.items.iter().filter(|record| !record.status.state.is_terminal()) {
-                let timers = self.timers(&record.run).await?;
-                if found.len() < limit && timers.iter().any(|timer| names.contains(&timer.name)) {
-                    found.push(record.run.clone());
-                }
-            }
-            before = page.items.last().map(|record| record.run.clone());
-            if !page.more || found.len() >= limit || before.is_none() {
-                return Ok(found);
-            }
-        }
-    }
+    /// for any type. In the order of their ids, after `after`, at most `limit`: whoever wants all of them asks
+    /// until there are none.
+    async fn listening(&self, event_type: &str, after: Option<&RunId>, limit: usize) -> Result<Vec<RunId>, StoreError>;
     /// A payload by commitment.
     async fn payload(&self, commitment: &Digest) -> Result<Option<SealedPayload>, StoreError>;
     /// Leases of a run that are not ended.
@@ -226,8 +212,8 @@ pub trait Log: Send + Sync {
 }
 
 /// All of a store, for one tenant.
-pub trait TenantStore: Commit + Runs + Resources + Log {}
-impl<T: Commit + Runs + Resources + Log> TenantStore for T {}
+pub trait TenantStore: Commit + Runs + Resources + Log + Occasions {}
+impl<T: Commit + Runs + Resources + Log + Occasions> TenantStore for T {}
 
 /// A run that a node drives, and the epoch its commits have to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]

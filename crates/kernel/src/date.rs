@@ -26,6 +26,27 @@ pub fn parse_utc(text: &str) -> Option<Timestamp> {
     number(fraction).map(|_| Timestamp::from_millis(secs * 1000 + ms))
 }
 
+/// Reads a time of RFC 3339 in any zone: `2026-12-31T17:00:00.5+01:00`. No date alone.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    if text.ends_with(['Z', 'z']) {
+        return parse_utc(text);
+    }
+    let split = text.len().checked_sub(6)?;
+    let (local, zone) = (text.get(..split)?, text.get(split..)?);
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let offset = clock(&format!("{hours}:{minutes}:00"))?;
+    let offset = match zone.chars().next()? {
+        '+' => offset,
+        '-' => -offset,
+        _ => return None,
+    };
+    if !local.contains(['T', 't']) {
+        return None;
+    }
+    parse_utc(&format!("{local}Z")).map(|at| Timestamp::from_millis(at.as_millis() - offset * 1000))
+}
+
 /// Reads the `Date` of an HTTP answer: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 #[must_use]
 pub fn parse_http(text: &str) -> Option<Timestamp> {
@@ -78,6 +99,19 @@ mod tests {
         }
         assert_eq!(parse_utc("2026-11-22"), parse_utc("2026-11-22T00:00:00Z"));
         assert_eq!(parse_http("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Timestamp::from_secs(784_111_777)));
+    }
+
+    #[test]
+    fn zones_are_taken_off() {
+        let utc = parse_utc("2026-11-22T10:00:00.5Z");
+        assert!(utc.is_some());
+        let same = ["2026-11-22T10:00:00.5Z", "2026-11-22T11:30:00.5+01:30", "2026-11-22T00:00:00.500-10:00"];
+        assert!(same.iter().all(|text| parse_rfc3339(text) == utc));
+        for bad in
+            ["2026-11-22", "2026-11-22+01:00", "2026-11-22T10:00:00", "2026-11-22T10:00:00+1:00", "+01:00", "é+01:00"]
+        {
+            assert_eq!(parse_rfc3339(bad), None, "{bad}");
+        }
     }
 
     #[test]

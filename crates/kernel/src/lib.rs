@@ -21,7 +21,7 @@ mod time;
 pub use action::{Action, ResourceKind};
 pub use canonical::{CanonicalError, EXACT_INTEGER, canonical_json, canonical_json_exact, is_exact, parse_canonical};
 pub use class::{Category, Class, Impact};
-pub use date::{parse_http, parse_utc};
+pub use date::{parse_http, parse_rfc3339, parse_utc};
 pub use digest::{Digest, DigestError, base64_decode, base64_encode, base64url_decode, base64url_encode, sha512};
 pub use function::{EffectClass, IdentityModel};
 pub use id::{

@@ -76,6 +76,12 @@ event_kinds!(
     EventEmitted => "event-emitted", Always,
     /// An event came for a run that listens.
     EventReceived => "event-received", Always,
+    /// An event of a registered source came through the door and will be handed on.
+    EventAccepted => "event-accepted", Never,
+    /// Events of an authenticated sender were turned away at the door. `details.count` says how many.
+    EventRefused => "event-refused", Never,
+    /// A Worker did not start by itself though it was due.
+    ScheduleRefused => "schedule-refused", Never,
     /// A run ended well.
     RunCompleted => "run-completed", Always,
     /// A run ended by an error nothing caught.

@@ -27,6 +27,8 @@ mod canaries;
 mod contract;
 #[path = "product/damaged.rs"]
 mod damaged;
+#[path = "product/door.rs"]
+mod door;
 #[path = "product/events.rs"]
 mod events;
 #[path = "product/evidence.rs"]
@@ -62,6 +64,8 @@ mod rollback;
 mod rows;
 #[path = "product/samples.rs"]
 mod samples;
+#[path = "product/schedules.rs"]
+mod schedules;
 #[path = "product/serve.rs"]
 mod serve;
 #[path = "product/sessions.rs"]

@@ -47,6 +47,15 @@ pub struct InvalidatedGrant {
     pub owner: String,
 }
 
+/// A Worker that has a schedule, and does not start by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unscheduled {
+    /// The Worker.
+    pub worker: ResourceName,
+    /// Why.
+    pub why: &'static str,
+}
+
 /// What a request to apply did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Applied {
@@ -54,6 +63,8 @@ pub struct Applied {
     pub items: Vec<AppliedItem>,
     /// Grants that have to be given again.
     pub invalidated_grants: Vec<InvalidatedGrant>,
+    /// Workers that need a standing grant to start by themselves.
+    pub unscheduled: Vec<Unscheduled>,
 }
 
 /// A manifest that was read, with what is stored now.
@@ -148,6 +159,7 @@ fn normal(spec: &Spec) -> Result<Value, String> {
         Spec::Entitlement(s) => serde_json::to_value(s),
         Spec::RoleBinding(s) => serde_json::to_value(s),
         Spec::Policy(s) => serde_json::to_value(s),
+        Spec::EventSource(s) => serde_json::to_value(s),
         Spec::Worker(s) => serde_json::to_value(s),
     }
     .map_err(|e| e.to_string())
@@ -267,7 +279,8 @@ async fn write(
         change.revoke.push(EpochKey::Configuration);
         commit(context, change).await?;
     }
-    Ok(Applied { items, invalidated_grants })
+    let unscheduled = super::unscheduled::find(context, planned).await?;
+    Ok(Applied { items, invalidated_grants, unscheduled })
 }
 
 /// Grants given to versions that these manifests replace.

@@ -63,9 +63,9 @@ async fn find<T: DeserializeOwned>(
 }
 
 /// The version that a grant's next write makes: numbers go on after a deletion.
-async fn next_version(store: &dyn TenantStore, name: &str) -> Result<u64, Problem> {
+pub(super) async fn next_version(store: &dyn TenantStore, kind: &str, name: &str) -> Result<u64, Problem> {
     let all = store.inventory().await?;
-    let held = all.iter().find(|state| state.kind == GRANT && state.name == name);
+    let held = all.iter().find(|state| state.kind == kind && state.name == name);
     Ok(1 + held.map_or(0, |state| state.version))
 }
 
@@ -107,7 +107,7 @@ pub async fn give_grant(
     };
     let name = grant_name(&grant.credential, &grant.worker, &grant.function);
     let held = context.store().resource(GRANT, &name).await?.map_or(0, |r| r.version);
-    let version = next_version(context.store(), &name).await?;
+    let version = next_version(context.store(), GRANT, &name).await?;
     let spec = serde_json::to_value(&grant).map_err(|e| Problem::invalid("invalid-grant", e.to_string()))?;
     let mut change = Change::new(context.tenant().clone(), now, caller.principal.subject());
     change.resources.push(ResourceWrite {

@@ -6,10 +6,13 @@ mod authenticated;
 mod check;
 mod grants;
 mod secrets;
+mod standing;
+mod unscheduled;
 
-pub use apply::{Applied, AppliedItem, InvalidatedGrant, apply};
+pub use apply::{Applied, AppliedItem, InvalidatedGrant, Unscheduled, apply};
 pub use grants::{GrantWanted, give_grant, revoke_grant, stale};
 pub use secrets::put_secret;
+pub use standing::{StandingWanted, give_standing, revoke_standing};
 
 use crate::Problem;
 use axum::http::StatusCode;

@@ -2,6 +2,7 @@
 //! parameters and bodies from the very types that are read ([`operations`]), answers from
 //! [`schemas`], which tests hold against real answers.
 
+mod occasions;
 mod operations;
 mod rollback;
 mod schemas;
@@ -113,7 +114,13 @@ fn described(operation: &Operation, endpoint: &Endpoint) -> Value {
     let Value::Object(map) = &mut described else { return described };
     if let Some(body) = operation.body {
         let schema = json!({"$ref": format!("#/components/schemas/{body}")});
-        let content = json!({"application/json": {"schema": schema}});
+        let content = match body {
+            "CloudEvent" => json!({
+                "application/cloudevents+json": {"schema": schema},
+                "application/cloudevents-batch+json": {"schema": {"$ref": "#/components/schemas/CloudEvents"}},
+            }),
+            _ => json!({"application/json": {"schema": schema}}),
+        };
         map.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
     }
     if let Asks::Action(actions) = endpoint.asks {
@@ -125,7 +132,7 @@ fn described(operation: &Operation, endpoint: &Endpoint) -> Value {
 fn security(asks: Asks) -> Value {
     match asks {
         Asks::Nothing => json!([]),
-        Asks::SignedIn | Asks::Action(_) => json!([{"token": []}, {"session": []}]),
+        Asks::SignedIn | Asks::Sender | Asks::Action(_) => json!([{"token": []}, {"session": []}]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What each endpoint takes and gives, beside what its line in the table of endpoints says.
 
 use crate::handlers::{
-    apply, approvals, auth, events, grants, resources, rollback, runs, search, secrets, tasks, workers,
+    apply, approvals, auth, events, grants, resources, rollback, runs, schedules, search, secrets, tasks, workers,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ pub(super) struct Operation {
 pub(super) const TAGS: &[(&str, &str)] = &[
     ("workers", "Published Workers, each with its own way to run it."),
     ("runs", "Runs: start, watch, stop, resolve, and their evidence."),
+    ("events", "Events that come in, and Workers that start by themselves."),
     ("approvals", "What waits for a person's word."),
     ("configuration", "Resources, secrets and grants."),
     ("audit", "The ledger: search, proofs, export."),
@@ -60,6 +61,8 @@ pub(super) const BODIES: &[(&str, Make)] = &[
     ("Apply", apply::ApplyBody::json_schema),
     ("GrantRequest", grants::GrantBody::json_schema),
     ("PutSecret", secrets::PutBody::json_schema),
+    ("StandingGrantRequest", schedules::StandingBody::json_schema),
+    ("StandingGrantRevocation", schedules::StandingRevocation::json_schema),
 ];
 
 const NONE_MATCH: (&str, &str) = ("If-None-Match", "The ETag held already: the answer is 304 when it is still that.");
@@ -132,6 +135,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     operation!("GET" "/v1/approvals/{approval}", "getApproval", "approvals", "One approval, with exactly what waits.", &[(200, Json("Approval"))]),
     operation!("POST" "/v1/approvals/{approval}/approve", "approve", "approvals", "Says yes to exactly what the digest names.", &[(200, Json("Approval"))], body: Some("ApprovalAnswer"), problems: &[409]),
     operation!("POST" "/v1/approvals/{approval}/deny", "deny", "approvals", "Says no to exactly what the digest names.", &[(200, Json("Approval"))], body: Some("ApprovalAnswer"), problems: &[409]),
+    operation!("POST" "/v1/events", "sendEvents", "events", "Takes CloudEvents of a registered source in, all or none: one, a batch, or one whose attributes are `ce-` headers. They are durable once this is answered.", &[(202, Json("Taken"))], body: Some("CloudEvent")),
+    operation!("GET" "/v1/schedules", "listSchedules", "events", "Workers with a schedule that the caller may see, by name.", &[(200, Json("SchedulePage"))]),
+    operation!("POST" "/v1/schedules/grant", "giveStandingGrant", "events", "Lets a Worker, in its present version, start by itself in the caller's name.", &[(201, Json("StandingGrant"))], body: Some("StandingGrantRequest"), problems: &[404, 409]),
+    operation!("POST" "/v1/schedules/revoke", "revokeStandingGrant", "events", "Takes a standing grant back, at once.", &[(200, Json("StandingGrant"))], body: Some("StandingGrantRevocation"), problems: &[404, 409]),
     operation!("GET" "/v1/grants", "listGrants", "configuration", "Grants of credentials the caller may see.", &[(200, Json("GrantPage"))]),
     operation!("POST" "/v1/grants", "giveGrant", "configuration", "Lets a Worker use a credential through a function, in their present versions.", &[(201, Json("Grant"))], body: Some("GrantRequest"), problems: &[404, 409]),
     operation!("POST" "/v1/grants/revoke", "revokeGrant", "configuration", "Takes a grant back, at once.", &[(200, Json("Grant"))], body: Some("GrantRequest"), problems: &[404, 409]),

@@ -20,6 +20,7 @@ pub(super) fn all() -> Map<String, Value> {
         configuration(),
         audit(),
         people(),
+        super::occasions::part(),
     ];
     parts.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -254,21 +255,6 @@ fn configuration() -> Part {
     );
     let lost = ["grant", "credential", "worker", "function", "why", "owner"].map(|name| (name, text()));
     let lost = object("A grant that has to be given again.", &lost);
-    let grant = object(
-        "A grant of a credential.",
-        &[
-            ("credential", text()),
-            ("worker", text()),
-            ("worker_version", digest()),
-            ("function", text()),
-            ("function_version", digest()),
-            ("environment", text()),
-            ("given_by", text()),
-            ("given_at", time()),
-            ("not_after", or_null(time())),
-            ("stale", or_null(text())),
-        ],
-    );
     let secret = object(
         "A credential, without its secret.",
         &[
@@ -280,12 +266,19 @@ fn configuration() -> Part {
             ("newest_at", or_null(time())),
         ],
     );
-    let applied = object("What was applied.", &[("items", list(item)), ("invalidated_grants", list(lost))]);
+    let applied = object(
+        "What was applied.",
+        &[
+            ("items", list(item)),
+            ("invalidated_grants", list(lost)),
+            ("unscheduled", list(super::occasions::unscheduled())),
+        ],
+    );
     vec![
         ("Resource", resource),
         ("ResourcePage", page("Resource")),
         ("Applied", applied),
-        ("Grant", grant),
+        ("Grant", super::occasions::grant()),
         ("GrantPage", page("Grant")),
         ("Secret", secret),
         ("SecretPage", page("Secret")),

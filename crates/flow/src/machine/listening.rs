@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{ErrorKind, Failure, WorkflowError},
-    program::task::{Check, EventMatch, Expect, Kind, Listen, Read, Strategy, Task, Until},
+    program::task::{Check, EventMatch, Expect, Kind, Listen, Strategy, Task, Until},
 };
 use mandate_kernel::{Labels, canonical_json};
 use serde_json::{Value, json};
@@ -290,23 +290,6 @@ impl Machine {
         let id = listening.id;
         self.others.asked.push(Intent::Cancel(super::Open::Listen(id)));
         Step::Go(Move::Output(Data::new(Value::Array(taken), labels)))
-    }
-}
-
-impl Read {
-    fn of(self, event: &Value) -> Value {
-        let data = || event.get("data").cloned().unwrap_or(Value::Null);
-        match self {
-            Self::Envelope => event.clone(),
-            Self::Data => data(),
-            Self::Raw => match data() {
-                Value::String(text) => Value::String(text),
-                other => canonical_json(&other)
-                    .ok()
-                    .and_then(|bytes| String::from_utf8(bytes).ok())
-                    .map_or(Value::Null, Value::String),
-            },
-        }
     }
 }
 

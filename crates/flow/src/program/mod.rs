@@ -127,9 +127,6 @@ impl Program {
     #[must_use]
     pub fn not_performed(&self) -> Vec<(String, &'static str)> {
         let mut found = self.code.later.clone();
-        if self.code.schedule.is_some() {
-            found.push(("/schedule".to_owned(), "`schedule`"));
-        }
         for task in &self.code.tasks {
             if matches!(task.kind, Kind::Run(_)) {
                 found.push((format!("{}/run", task.pointer), "`run`"));

@@ -8,7 +8,7 @@ use super::{
 };
 use chrono::{DateTime, Utc};
 use croner::parser::{CronParser, Seconds, Year};
-use mandate_kernel::{Duration, Timestamp};
+use mandate_kernel::{Duration, Timestamp, canonical_json};
 use serde_json::Value;
 
 /// The shortest interval between two starts.
@@ -39,6 +39,25 @@ pub enum ReadAs {
     Envelope,
     /// Its data as received, undecoded.
     Raw,
+}
+
+impl ReadAs {
+    /// What it takes of an event: its attributes, and `data` or `data_base64`.
+    #[must_use]
+    pub fn of(self, event: &Value) -> Value {
+        let data = || event.get("data").or_else(|| event.get("data_base64")).cloned().unwrap_or(Value::Null);
+        match self {
+            Self::Envelope => event.clone(),
+            Self::Data => data(),
+            Self::Raw => match data() {
+                Value::String(text) => Value::String(text),
+                other => canonical_json(&other)
+                    .ok()
+                    .and_then(|bytes| String::from_utf8(bytes).ok())
+                    .map_or(Value::Null, Value::String),
+            },
+        }
+    }
 }
 
 /// Times by a cron expression of five fields, in UTC.

@@ -177,13 +177,7 @@ pub(crate) enum Until {
     Consumed(Vec<EventMatch>),
 }
 
-/// What of an event the document sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Read {
-    Data,
-    Envelope,
-    Raw,
-}
+pub(crate) use super::schedule::ReadAs as Read;
 
 /// `foreach` of a `listen`.
 #[derive(Debug)]

@@ -135,21 +135,27 @@ const USE: &[Row] = &[
 ];
 
 const SCHEDULE: &[Row] = &[
-    ("interval", "schedule schedule.every", "schedule: {every: {minutes: 5}}\ndo: []", Later, "at least a second"),
+    (
+        "interval",
+        "schedule schedule.every",
+        "schedule: {every: {minutes: 5}}\ndo: []",
+        Yes,
+        "at least a second; under a standing grant; what was missed is made up for once",
+    ),
     (
         "cron",
         "schedule.cron",
         "schedule: {cron: 0 6 * * 1-5}\ndo: []",
-        Later,
+        Yes,
         "five fields, UTC; a date that never comes is refused",
     ),
-    ("after the run before", "schedule.after", "schedule: {after: PT10S}\ndo: []", Later, "at least a second"),
+    ("after the run before", "schedule.after", "schedule: {after: PT10S}\ndo: []", Yes, "at least a second"),
     (
         "events",
         "schedule.on schedule.read",
         "schedule: {on: {one: {with: {type: t}}}, read: envelope}\ndo: []",
-        Later,
-        "attributes by equality or an expression",
+        Yes,
+        "of registered sources; attributes by equality or an expression",
     ),
     ("events: correlation, `until`", "", "schedule: {on: {one: {with: {type: t}, correlate: {}}}}\ndo: []", No, ""),
 ];

@@ -43,6 +43,7 @@ fn root_of(change: impl FnOnce(&mut Root)) -> Result<Envelope, EnvelopeError> {
             environment: Environment::new("production").unwrap(),
             worker: ResourceName::new("finance/quarterly-summary").unwrap(),
             worker_version: Digest::of(b"worker"),
+            trigger: None,
         },
         authority: authority(2, 3600),
         labels: Labels::default(),

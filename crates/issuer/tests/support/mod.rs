@@ -214,6 +214,7 @@ pub(crate) fn start(facts: &StepFacts) -> Start {
             environment: facts.environment.clone(),
             worker: facts.worker.clone(),
             worker_version: facts.worker_version,
+            trigger: None,
         },
         authority: facts.authority.clone(),
         labels: Labels::default(),

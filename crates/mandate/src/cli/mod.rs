@@ -115,6 +115,7 @@ pub(crate) async fn execute(session: &Session<'_>, command: ClientCommand) -> Re
         ClientCommand::Artifact(command) => commands::artifact::artifact(session, command).await,
         ClientCommand::Audit(command) => commands::audit::audit(session, command).await,
         ClientCommand::Grants(command) => commands::grants::grants(session, command).await,
+        ClientCommand::Schedules(command) => commands::schedules::schedules(session, command).await,
         ClientCommand::Secrets(command) => commands::secrets::secrets(session, command).await,
         ClientCommand::Keys(command) => commands::keys::keys(session, command).await,
         ClientCommand::Doctor(args) => commands::doctor::doctor(session, args).await,

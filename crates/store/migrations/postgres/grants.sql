@@ -16,6 +16,8 @@ BEGIN
         'INSERT ON admissions',
         'INSERT, UPDATE (ended_at) ON leases',
         'INSERT, UPDATE (due), DELETE ON timers',
+        'INSERT, UPDATE (subject, commitment, ciphertext), DELETE ON arrivals',
+        'INSERT, UPDATE (version, state) ON schedules',
         'INSERT, UPDATE (state, decided_by, decided_at, answer, proof) ON approvals',
         'INSERT, UPDATE (epoch) ON epochs',
         'INSERT, UPDATE (used_at), DELETE ON sessions',

@@ -1,7 +1,10 @@
 //! An administrative change: checked and encoded by whoever asks, before the database is.
 
 use super::entries;
-use mandate_journal::{Change, CommitError, EpochKey, ResourceWrite, SealedPayload, SecretRecord};
+use crate::codec;
+use mandate_journal::{
+    ArrivalChange, Change, CommitError, EpochKey, ResourceWrite, ScheduleWrite, SealedPayload, SecretRecord,
+};
 use mandate_kernel::{Digest, Tenant, Timestamp, canonical_json, is_exact};
 use mandate_ledger::Entry;
 
@@ -17,6 +20,9 @@ pub(crate) struct CheckedChange {
     pub(crate) revoke: Vec<EpochKey>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) payloads: Vec<SealedPayload>,
+    pub(crate) arrivals: Vec<ArrivalChange>,
+    /// Each with its state as JSON.
+    pub(crate) schedules: Vec<(ScheduleWrite, Vec<u8>)>,
 }
 
 /// A resource's content: canonical JSON and its digest.
@@ -49,6 +55,8 @@ impl CheckedChange {
         }
         let encode = |write: ResourceWrite| Ok((content(&write)?, write)).map(|(content, write)| (write, content));
         let resources: Result<Vec<_>, CommitError> = change.resources.into_iter().map(encode).collect();
+        let encode = |write: ScheduleWrite| codec::json(&write.state, "a schedule").map(|state| (write, state));
+        let schedules: Result<Vec<_>, CommitError> = change.schedules.into_iter().map(encode).collect();
         Ok(Self {
             tenant: change.tenant,
             at: change.at,
@@ -59,6 +67,8 @@ impl CheckedChange {
             revoke: change.revoke,
             entries: entries::alone(change.entries, tenant)?,
             payloads: change.payloads,
+            arrivals: change.arrivals,
+            schedules: schedules?,
         })
     }
 

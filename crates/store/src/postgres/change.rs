@@ -2,6 +2,7 @@
 
 use super::common::{append, ensure_tenant, keep_payloads, number, owned, revocations};
 use super::fault::{Halt, Reading, Writing, holds_nul};
+use super::occasions;
 use super::work::{Fate, Job, Lock, Work};
 use crate::checked::{CheckedChange, Content, epoch_columns};
 use crate::codec::int;
@@ -78,6 +79,7 @@ async fn write(change: &CheckedChange, work: &mut Work) -> Writing<u64> {
     }
     append(work, &change.entries).await?;
     keep_payloads(work, &change.payloads).await?;
+    occasions::write(change, work).await?;
     for key in &change.revoke {
         let (kind, name) = epoch_columns(key);
         work.run(work.query(RAISE).bind(kind).bind(name)).await?;

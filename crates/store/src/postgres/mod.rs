@@ -11,6 +11,7 @@ mod connect;
 mod fault;
 mod log;
 mod migrate;
+mod occasions;
 mod resources;
 mod runs;
 mod sessions;

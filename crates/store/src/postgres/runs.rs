@@ -11,7 +11,7 @@ use crate::codec::{PAGE, digest, int, named, parse, without_gaps};
 use async_trait::async_trait;
 use mandate_journal::{
     ApprovalQuery, ApprovalRecord, ChainHead, EpochKey, JournalEvent, LeaseRecord, LeaseState, OpenCounts, Page,
-    RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError, TimerRecord,
+    RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError, TimerRecord, event_timer,
 };
 use mandate_kernel::{ApprovalId, Attempt, Digest, LeaseId, ResourceName, RunId, StepKey, StepSeq, Timestamp};
 use sqlx::Row;
@@ -34,6 +34,12 @@ const PAYLOAD: &str = "SELECT subject, ciphertext FROM payloads WHERE tenant = $
 const OPEN_LEASES: &str = "SELECT lease, step, attempt, credential, version, not_after FROM leases
     WHERE tenant = $1 AND run = $2 AND ended_at IS NULL ORDER BY lease";
 const TIMERS: &str = "SELECT name, due FROM timers WHERE tenant = $1 AND run = $2 ORDER BY due, name";
+/// Two ranges of the partial index `timers_heard`; its condition is repeated, or it would not be used.
+const LISTENING: &str = "SELECT run FROM (SELECT run FROM timers WHERE tenant = $1 AND name = $2
+        AND name >= 'event' AND name < 'evenu' AND run > $4 ORDER BY run LIMIT $5) typed
+    UNION SELECT run FROM (SELECT run FROM timers WHERE tenant = $1 AND name = $3
+        AND name >= 'event' AND name < 'evenu' AND run > $4 ORDER BY run LIMIT $5) untyped
+    ORDER BY run LIMIT $5";
 const TAKE_OVER: &str = "UPDATE run_state SET epoch = epoch + 1 WHERE tenant = $1 AND run = $2 RETURNING epoch";
 const EPOCHS: &str = "SELECT coalesce(e.epoch, 0)
     FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS k (kind, name, place)
@@ -180,6 +186,16 @@ impl Runs for PostgresTenant {
                 Ok(TimerRecord { name: row.try_get(0)?, due: Timestamp::from_millis(row.try_get(1)?) })
             };
             rows.iter().map(timer).collect::<Reading<Vec<_>>>()?
+        })
+    }
+
+    async fn listening(&self, event_type: &str, after: Option<&RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let (typed, untyped) = (event_timer(Some(event_type)), event_timer(None));
+        read!(self, work => {
+            let query = work.query(LISTENING).bind(typed).bind(untyped).bind(after.map_or("", RunId::as_str));
+            let rows = work.all(query.bind(int(limit.min(PAGE) as u64))).await?;
+            let run = |row: &PgRow| -> Reading<_> { Ok(named(row.try_get(0)?, "run id")?) };
+            rows.iter().map(run).collect::<Reading<Vec<_>>>()?
         })
     }
 

@@ -2,8 +2,8 @@
 
 use super::codec::{one, put, run};
 use super::common::{ensure_tenant, keep_payloads, raise_revocations, revocations};
-use super::entries;
 use super::fault::{Reading, Writing};
+use super::{entries, occasions};
 use crate::checked::{CheckedChange, Content, epoch_columns};
 use crate::codec::{blob, int, nat};
 use mandate_journal::{CommitError, ResourceWrite, SecretRecord};
@@ -41,6 +41,7 @@ impl CheckedChange {
         }
         entries::append(conn, &self.tenant, &self.entries)?;
         keep_payloads(conn, &self.tenant, &self.payloads)?;
+        occasions::write(conn, self)?;
         Ok(self.revoke(conn)?)
     }
 

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_sessions.sql"),
     include_str!("../../migrations/sqlite/0004_proofs.sql"),
     include_str!("../../migrations/sqlite/0005_claims.sql"),
+    include_str!("../../migrations/sqlite/0007_occasions.sql"),
 ];
 
 /// The version this build knows.

@@ -11,6 +11,7 @@ mod entries;
 mod fault;
 mod log;
 mod migrate;
+mod occasions;
 mod open;
 mod readers;
 mod resources;

@@ -10,7 +10,7 @@ use crate::codec::{PAGE, blob, digest, int, named, nat, parse, without_gaps};
 use async_trait::async_trait;
 use mandate_journal::{
     ApprovalQuery, ApprovalRecord, ChainHead, EpochKey, JournalEvent, LeaseRecord, LeaseState, OpenCounts, Page,
-    RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError, TimerRecord,
+    RunQuery, RunRecord, Runs, SealedPayload, Standing, StoreError, TimerRecord, event_timer,
 };
 use mandate_kernel::{ApprovalId, Attempt, Digest, LeaseId, RunId, StepKey, StepSeq, Tenant, Timestamp};
 use rusqlite::{Connection, Row, params};
@@ -34,6 +34,12 @@ const PAYLOAD: &str = "SELECT subject, ciphertext FROM payloads WHERE tenant = ?
 const OPEN_LEASES: &str = "SELECT lease, step, attempt, credential, version, not_after FROM leases
     WHERE tenant = ?1 AND run = ?2 AND ended_at IS NULL ORDER BY lease";
 const TIMERS: &str = "SELECT name, due FROM timers WHERE tenant = ?1 AND run = ?2 ORDER BY due, name";
+/// Two ranges of the partial index `timers_heard`; its condition is repeated, or it would not be used.
+const LISTENING: &str = "SELECT run FROM (SELECT run FROM timers WHERE tenant = ?1 AND name = ?2
+        AND name >= 'event' AND name < 'evenu' AND run > ?4 ORDER BY run LIMIT ?5)
+    UNION SELECT run FROM (SELECT run FROM timers WHERE tenant = ?1 AND name = ?3
+        AND name >= 'event' AND name < 'evenu' AND run > ?4 ORDER BY run LIMIT ?5)
+    ORDER BY run LIMIT ?5";
 const TAKE_OVER: &str = "UPDATE run_state SET epoch = epoch + 1 WHERE tenant = ?1 AND run = ?2";
 const RUN_EPOCH: &str = "SELECT epoch FROM run_state WHERE tenant = ?1 AND run = ?2";
 const EPOCH: &str = "SELECT epoch FROM epochs WHERE tenant = ?1 AND kind = ?2 AND name = ?3";
@@ -168,6 +174,17 @@ impl Runs for TenantHandle {
         let read = move |conn: &Connection, tenant: &str| {
             all(conn, TIMERS, params![tenant, run.as_str()], |row| {
                 Ok(TimerRecord { name: row.get(0)?, due: Timestamp::from_millis(row.get(1)?) })
+            })
+        };
+        self.read(read).await
+    }
+
+    async fn listening(&self, event_type: &str, after: Option<&RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let names = (event_timer(Some(event_type)), event_timer(None));
+        let (after, limit) = (after.map_or(String::new(), ToString::to_string), int(limit.min(PAGE) as u64));
+        let read = move |conn: &Connection, tenant: &str| {
+            all(conn, LISTENING, params![tenant, names.0, names.1, after, limit], |row| {
+                Ok(named(row.get(0)?, "run id")?)
             })
         };
         self.read(read).await

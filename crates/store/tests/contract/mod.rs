@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod isolation;
 pub(crate) mod ledger;
 pub(crate) mod model;
+pub(crate) mod occasions;
 pub(crate) mod resources;
 pub(crate) mod script;
 
@@ -46,6 +47,8 @@ macro_rules! contract_suite {
                 epochs_rise_with_the_sequence, a_change_takes_no_entry_of_a_run;
             ledger: entries_move_into_the_tree, a_stale_round_changes_nothing, a_contradictory_round_is_refused_whole,
                 checkpoints_never_go_back, entries_of_a_run_carry_their_index;
+            occasions: runs_are_found_by_what_they_listen_to, an_event_is_taken_once_and_kept_until_handed_on,
+                events_are_forgotten_in_time, a_schedule_moves_by_its_version, a_foreign_tenant_sees_no_occasion;
             model: interleavings_agree_with_the_model;
         );
     };

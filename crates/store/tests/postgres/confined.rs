@@ -24,6 +24,7 @@ async fn furnish(backend: &Postgres) {
     let (kind, name, sealed) = ("credential".to_owned(), "finance/key".to_owned(), b"sealed".to_vec());
     admin.secrets = vec![SecretRecord { kind, name, version: 1, sealed, created_at: tick() }];
     admin.revoke = vec![EpochKey::Tenant];
+    crate::contract::occasions::furnish(&mut admin);
     store.change(admin).await.unwrap();
     let fresh = Position::fresh(&tenant("a"));
     let mut start = fresh.start();
@@ -154,6 +155,8 @@ async fn another_tenants_rows_are_not_written() {
         "UPDATE approvals SET state = 'approved'",
         "UPDATE epochs SET epoch = 0",
         "UPDATE sessions SET used_at = 1",
+        "UPDATE arrivals SET ciphertext = NULL",
+        "UPDATE schedules SET version = 9",
         "UPDATE resources SET deleted = true",
         "UPDATE ledger_heads SET size = 0",
         "DELETE FROM timers",

@@ -1,6 +1,7 @@
 //! A store in memory that keeps the contract of the ports, and can be made to fail at any step.
 
 mod log;
+mod occasions;
 mod resources;
 mod runs;
 mod state;

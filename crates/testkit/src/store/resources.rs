@@ -1,8 +1,8 @@
 //! Administrative changes, resources and secrets.
 
-use super::SimTenant;
 use super::state::{Kept, State};
 use super::transition::place;
+use super::{SimTenant, occasions};
 use async_trait::async_trait;
 use mandate_journal::{
     Change, CommitError, ResourceContent, ResourceRecord, ResourceState, ResourceWrite, Resources, SecretRecord,
@@ -115,6 +115,7 @@ fn write(state: &mut State, change: &Change, entries: Vec<Kept>) -> Result<u64, 
     for payload in &change.payloads {
         state.payloads.entry(payload.commitment).or_insert_with(|| Arc::new(payload.clone()));
     }
+    occasions::write(state, change)?;
     state.log.append(entries);
     for key in &change.revoke {
         *state.epochs.entry(key.clone()).or_default() += 1;

@@ -5,7 +5,7 @@ use super::state::Row;
 use async_trait::async_trait;
 use mandate_journal::{
     ApprovalQuery, ApprovalRecord, ApprovalState, EpochKey, JournalEvent, LeaseRecord, OpenCounts, Page, RunQuery,
-    RunRecord, RunState, Runs, SealedPayload, Standing, StoreError, TimerRecord,
+    RunRecord, RunState, Runs, SealedPayload, Standing, StoreError, TimerRecord, event_timer,
 };
 use mandate_kernel::{ApprovalId, Digest, RunId};
 
@@ -47,6 +47,16 @@ impl Runs for SimTenant {
 
     async fn timers(&self, run: &RunId) -> Result<Vec<TimerRecord>, StoreError> {
         self.read("store.timers", |state| state.runs.get(run).map(|row| row.timers()).unwrap_or_default()).await
+    }
+
+    async fn listening(&self, event_type: &str, after: Option<&RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let names = [event_timer(Some(event_type)), event_timer(None)];
+        self.read("listening", |state| {
+            let listens = |row: &super::state::Row| names.iter().any(|name| row.timers.contains_key(name));
+            let found = state.runs.iter().filter(|(run, row)| after.is_none_or(|after| *run > after) && listens(row));
+            found.map(|(run, _)| run.clone()).take(limit).collect()
+        })
+        .await
     }
 
     async fn approval(&self, approval: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {

@@ -1,10 +1,10 @@
 //! What is on the disk of one tenant.
 
 use mandate_journal::{
-    ApprovalRecord, EpochKey, JournalEvent, LeaseRecord, ResourceRecord, RunRecord, SealedPayload, SecretRecord,
-    TimerRecord,
+    ApprovalRecord, ArrivalRecord, EpochKey, JournalEvent, LeaseRecord, ResourceRecord, RunRecord, ScheduleRecord,
+    SealedPayload, SecretRecord, TimerRecord,
 };
-use mandate_kernel::{ApprovalId, Digest, LeaseId, RunId, Timestamp};
+use mandate_kernel::{ApprovalId, Digest, LeaseId, ResourceName, RunId, Timestamp};
 use mandate_ledger::Frontier;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub(crate) struct State {
     pub(crate) secrets: Arc<BTreeMap<(String, String, u32), SecretRecord>>,
     pub(crate) payloads: BTreeMap<Digest, Arc<SealedPayload>>,
     pub(crate) log: Log,
+    /// Events at the door in the order in which they came, and whether they were handed on.
+    pub(crate) arrivals: Vec<(ArrivalRecord, bool)>,
+    pub(crate) schedules: BTreeMap<ResourceName, ScheduleRecord>,
 }
 
 /// One run.

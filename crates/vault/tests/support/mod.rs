@@ -105,6 +105,8 @@ impl Commit for FakeStore {
     }
 }
 
+impl mandate_journal::Occasions for FakeStore {}
+
 #[async_trait]
 impl Runs for FakeStore {
     async fn run(&self, _: &RunId) -> Result<Option<RunRecord>, StoreError> {
@@ -120,6 +122,9 @@ impl Runs for FakeStore {
         Err(StoreError::Closed)
     }
     async fn open_leases(&self, _: &RunId) -> Result<Vec<LeaseRecord>, StoreError> {
+        Err(StoreError::Closed)
+    }
+    async fn listening(&self, _: &str, _: Option<&RunId>, _: usize) -> Result<Vec<RunId>, StoreError> {
         Err(StoreError::Closed)
     }
     async fn timers(&self, _: &RunId) -> Result<Vec<TimerRecord>, StoreError> {

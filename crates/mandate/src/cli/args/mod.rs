@@ -1,18 +1,22 @@
 //! The command line: every command, flag and default.
 
 mod evidence;
+mod grants;
 mod login;
 mod operations;
 mod processes;
 mod runs;
+mod schedules;
 
 pub(crate) use evidence::{
     ArtifactCommand, AuditCommand, AuditVerifyArgs, ExportArgs, PassportCommand, Projection, TrustArg, VerifyArgs,
 };
+pub(crate) use grants::GrantsCommand;
 pub(crate) use login::LoginArgs;
 pub(crate) use operations::{BackupArgs, InitArgs, ReleaseArgs, RestoreArgs};
 pub(crate) use processes::{DevArgs, DevStore, EvaluateArgs, ServeArgs, WitnessArgs};
 pub(crate) use runs::RunsCommand;
+pub(crate) use schedules::SchedulesCommand;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use mandate_directory::Kind;
@@ -118,6 +122,9 @@ pub(crate) enum ClientCommand {
     /// Who lets which Worker use which credential.
     #[command(subcommand)]
     Grants(GrantsCommand),
+    /// Workers that start by themselves, and in whose name.
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     /// The inventory of secrets, and the way in for a new value.
     #[command(subcommand)]
     Secrets(SecretsCommand),
@@ -144,7 +151,7 @@ pub(crate) struct ApplyArgs {
 /// `mandate get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// Worker, Function, Connection, Credential, Policy, RoleBinding or Entitlement; plural works too.
+    /// Worker, Function, Connection, Credential, Policy, EventSource, RoleBinding or Entitlement; plural works too.
     pub(crate) kind: Kind,
     /// One of them.
     #[arg(value_name = "PROJECT/NAME")]
@@ -188,26 +195,6 @@ pub(crate) struct RunArgs {
     /// Starting again with the same key gives the run that was started first.
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
-}
-
-/// `mandate grants …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum GrantsCommand {
-    /// List grants of credentials you may see, and which of them have lapsed.
-    List,
-    /// Let a Worker, as it is now, use a credential through a function, as it is now.
-    Give {
-        #[command(flatten)]
-        grant: GrantArgs,
-        /// When it ends: a date, or a time such as 2026-12-31T17:00:00Z.
-        #[arg(long, value_name = "TIME")]
-        not_after: Option<String>,
-    },
-    /// Take it back, at once.
-    Revoke {
-        #[command(flatten)]
-        grant: GrantArgs,
-    },
 }
 
 /// `mandate approvals`.

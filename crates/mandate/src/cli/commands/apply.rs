@@ -39,6 +39,14 @@ fn shown(applied: &Value) -> String {
         );
         text.push_str(&crate::cli::output::shown(&told));
     }
+    let waiting = applied.get("unscheduled").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for worker in waiting {
+        let (name, why) = (cell(worker, "worker"), cell(worker, "why"));
+        let told = format!(
+            "\n\n{name} has a schedule and does not start by it: {why}.\nWhoever may run it can give one: mandate schedules grant {name} --purpose TEXT"
+        );
+        text.push_str(&crate::cli::output::shown(&told));
+    }
     text
 }
 

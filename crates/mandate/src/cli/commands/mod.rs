@@ -20,6 +20,7 @@ pub(super) mod resources;
 mod rollback;
 pub(super) mod run;
 pub(super) mod runs;
+pub(super) mod schedules;
 pub(super) mod secrets;
 mod state;
 #[cfg(test)]

@@ -290,6 +290,7 @@ fn stored(spec: &Spec) -> Value {
         Spec::Entitlement(spec) => json!(spec),
         Spec::RoleBinding(spec) => json!(spec),
         Spec::Policy(spec) => json!(spec),
+        Spec::EventSource(spec) => json!(spec),
         Spec::Worker(spec) => json!(spec),
     }
 }
