@@ -57,6 +57,7 @@ async fn furnish(backend: &Postgres) {
         limit: 9,
     };
     assert_eq!(backend.store.system().claim(query).await.unwrap().len(), 1);
+    assert!(backend.store.system().lead("one", lease, &tenant("a")).await.unwrap());
 }
 
 fn approval(at: &Position) -> ApprovalRecord {
@@ -235,9 +236,13 @@ async fn questions_without_a_tenant_are_a_closed_list() {
     let pinned = "true search_path=mandate, pg_temp";
     let ids = "TABLE(tenant text, run text)";
     let expected = [
+        format!("system_acquire TABLE(epoch bigint) {pinned}"),
+        format!("system_ask boolean {pinned}"),
+        format!("system_asked {ids} {pinned}"),
         format!("system_claim TABLE(tenant text, run text, epoch bigint) {pinned}"),
         format!("system_due {ids} {pinned}"),
         format!("system_hold {ids} {pinned}"),
+        format!("system_lead boolean {pinned}"),
         format!("system_next_due bigint {pinned}"),
         format!("system_release void {pinned}"),
         format!("system_tenants TABLE(tenant text) {pinned}"),
