@@ -41,6 +41,9 @@ fn body(method: &str, path: &str) -> Option<Value> {
         (_, path) if path.contains("grants") => Some(key),
         (_, path) if path.contains("secrets") => Some(json!({"value": "planted"})),
         (_, path) if path.ends_with("/resolve") => Some(json!({"happened": true, "value": {"forged": true}})),
+        (_, path) if path.ends_with("/rollback") => Some(json!({"reason": "elsewhere"})),
+        (_, path) if path.ends_with("/schedules/grant") => Some(json!({"worker": WORKER, "purpose": "elsewhere"})),
+        (_, path) if path.ends_with("/schedules/revoke") => Some(json!({"worker": WORKER})),
         (_, path) if path.ends_with("/apply") => Some(json!({"manifests": []})),
         _ => Some(json!({})),
     }
@@ -69,6 +72,7 @@ fn another_tenant_gets_nothing_of_this_one() {
             "/v1/grants",
             "/v1/secrets",
             "/v1/runs",
+            "/v1/schedules",
             "/v1/workers",
             "/v1/approvals",
             "/metrics",
@@ -77,6 +81,8 @@ fn another_tenant_gets_nothing_of_this_one() {
         let fine = match (method.as_str(), pattern.as_str()) {
             ("GET", pattern) if own.contains(&pattern) || ledger => [200, 403, 404].contains(&reply.status),
             ("POST", "/v1/apply") => reply.status == 422,
+            // It names nothing, and this is no event.
+            ("POST", "/v1/events") => [415, 422].contains(&reply.status),
             // A token is no session.
             (_, "/v1/session" | "/auth/logout") => reply.status == 401,
             _ => [403, 404].contains(&reply.status),

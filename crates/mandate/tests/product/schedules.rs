@@ -229,10 +229,17 @@ fn events_start_a_worker_with_their_data_and_their_labels() {
     let trigger = trigger_of(&house, &began[0]);
     assert_eq!((&trigger["by"], trigger["events"].as_array().unwrap().len()), (&json!("event"), 1), "{trigger}");
     // The event that started it is named by the same key where it was taken.
-    let accepted = search(&house, "auditor", "kind=event-accepted&limit=500");
-    assert!(
-        accepted.iter().any(|entry| entry["details"]["key"] == trigger["events"][0] && entry["details"]["id"] == "2")
-    );
+    let begun = Instant::now();
+    loop {
+        let accepted = search(&house, "auditor", "kind=event-accepted&limit=500");
+        let names = |entry: &Value| entry["details"]["key"] == trigger["events"][0] && entry["details"]["id"] == "2";
+        if accepted.iter().any(names) {
+            break;
+        }
+        // An entry is in the ledger a moment after it is durable.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{accepted:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     // Both kinds, in any order, are one run; each event counts once.
     for (id, kind) in [("b1", "com.erp.b"), ("b2", "com.erp.b"), ("a1", "com.erp.a"), ("a2", "com.erp.a")] {
         assert_eq!(send(&house, "finance-analyst", &event(id, kind, json!(id))).status, 202);
