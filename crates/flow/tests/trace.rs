@@ -135,7 +135,8 @@ do:
 fn a_trace_changes_nothing_and_may_be_taken_at_any_point() {
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded")).unwrap() {
         let path = file.unwrap().path();
-        if path.extension().is_none_or(|kind| kind != "yaml") {
+        // What `events.yaml` waits for comes from outside.
+        if path.extension().is_none_or(|kind| kind != "yaml") || path.ends_with("events.yaml") {
             continue;
         }
         let program = compile(&std::fs::read_to_string(&path).unwrap());

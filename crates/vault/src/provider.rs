@@ -62,17 +62,18 @@ impl CredentialProvider for StaticProvider {
     async fn issue(&self, lease: &LeaseRecord) -> Result<Secret<String>, ProviderError> {
         let place = || self.core.place(CREDENTIAL, lease.credential.as_str(), lease.version).to_string();
         let kept = self.core.lent().find(&lease.credential, lease.version);
-        let stored = match kept {
-            Ok(stored) => stored,
+        let value = match kept {
+            Ok(stored) => self.core.open(&stored).await?,
             Err(moment) => {
                 let found = self.core.store.secret(CREDENTIAL, lease.credential.as_str(), Some(lease.version)).await;
                 let found = found.map_err(VaultError::from)?;
                 let stored = found.ok_or_else(|| VaultError::Missing { place: place() })?;
+                let value = self.core.open(&stored).await?;
+                // Only what could be opened: a damaged row that was mended is good at once.
                 self.core.lent().keep(moment, &lease.credential, &stored);
-                stored
+                value
             }
         };
-        let value = self.core.open(&stored).await?;
         let text = std::str::from_utf8(value.expose()).map_err(|_| VaultError::Undecryptable { place: place() })?;
         Ok(Secret::new(text.to_owned()))
     }

@@ -195,7 +195,7 @@ mod tests {
             &headers(&[("content-type", "application/cloudevents+json; charset=utf-8")]),
             event.to_string().as_bytes(),
         );
-        assert_eq!(one.unwrap(), [event.clone()]);
+        assert_eq!(one.unwrap(), std::slice::from_ref(&event));
         let batch = json!([event, event]).to_string();
         let two = read(&headers(&[("content-type", BATCHED)]), batch.as_bytes());
         assert_eq!(two.unwrap(), [event.clone(), event.clone()]);

@@ -1,6 +1,8 @@
 //! What a run did, from its journal, as far as its ledger bears it out: who can write to the database alone can't have
 //! something undone that was never done, or with other values.
 
+#![expect(clippy::indexing_slicing, reason = "a member that a JSON value does not have reads as null")]
+
 use crate::{EngineError, TenantContext};
 use mandate_journal::{Doubt, EventBody, JournalEvent, Outcome, Resolution, RunRecord, Stored};
 use mandate_kernel::{Attempt, EffectClass, StepSeq};

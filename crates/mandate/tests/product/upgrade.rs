@@ -137,7 +137,7 @@ fn dump(path: &Path) -> BTreeMap<String, Vec<Value>> {
     let names: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let rows = |name: &String| {
         let mut all = database.prepare(&format!("SELECT * FROM {name}")).unwrap();
-        let columns: Vec<String> = all.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = all.column_names().map(str::to_owned).collect();
         let read = all.query_map([], |row| {
             let cells = columns.iter().enumerate().map(|(at, column)| (column.clone(), cell(row.get_ref(at).unwrap())));
             Ok(Value::Object(cells.collect()))

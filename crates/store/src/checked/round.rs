@@ -1,6 +1,7 @@
 //! A round of the sequencer: checked and encoded before the database is.
 
 use mandate_journal::{Integration, StoreError};
+use std::collections::BTreeSet;
 
 /// A round that agrees with itself, its frontier encoded.
 #[derive(Debug)]
@@ -19,10 +20,13 @@ impl CheckedRound {
             .map_err(|e| StoreError::Corrupt(format!("the frontier can't be written: {e}")))?;
         let leaves = round.nodes.iter().filter(|node| node.level == 0).count();
         let grown = round.from_size.checked_add(round.taken.len() as u64);
-        let agrees = leaves == round.taken.len() && grown == Some(round.frontier.size());
+        let once = round.taken.iter().collect::<BTreeSet<_>>().len() == round.taken.len();
+        let agrees = once && leaves == round.taken.len() && grown == Some(round.frontier.size());
         let contradiction = (!agrees).then(|| {
             let taken = round.taken.len();
-            StoreError::Corrupt(format!("a sequencer round contradicts itself: {taken} entries, {leaves} leaves"))
+            StoreError::Corrupt(format!(
+                "a sequencer round contradicts itself: {taken} entries, each once: {once}, {leaves} leaves"
+            ))
         });
         Ok(Self { round, frontier, contradiction })
     }
